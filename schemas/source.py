@@ -1,0 +1,213 @@
+"""What a source folder may say: the model of `source.yaml`. Unknown keys are errors.
+
+A source is one system that delivers. Its folder holds `source.yaml` and one `<dataset>.sql` (the mapping SELECT) for
+each dataset it delivers.
+"""
+
+import re
+from datetime import date, time
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+Mode = Literal["append", "delta", "snapshot", "period"]
+RawType = Literal["text", "integer", "decimal", "date", "timestamp", "boolean"]
+Encoding = Literal["utf-8", "utf-8-sig", "utf-16", "latin-1", "cp1252"]
+Format = Literal["csv", "jsonl", "parquet", "excel"]
+
+SLOT_GROUPS = frozenset({"as_of", "period", "revision", "part"})
+NAME = r"^[a-z][a-z0-9_]*$"
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ValueError(f"{name!r} is not an IANA time zone such as Europe/Berlin") from error
+    return name
+
+
+def _slot(pattern: str) -> str:
+    try:
+        groups = frozenset(re.compile(pattern).groupindex)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from error
+    if unknown := groups - SLOT_GROUPS:
+        raise ValueError(f"unknown group {sorted(unknown)[0]!r}; known are {', '.join(sorted(SLOT_GROUPS))}")
+    if not groups & {"as_of", "period"}:
+        raise ValueError("names no slot: it needs a group (?P<as_of>…) or (?P<period>…)")
+    return pattern
+
+
+def _clock(value: object) -> object:
+    # YAML 1.1 reads an unquoted 06:00 as the number 360 (base 60).
+    return f"{value // 60:02d}:{value % 60:02d}" if isinstance(value, int) else value
+
+
+TimeZone = Annotated[str, AfterValidator(_zone)]
+SlotPattern = Annotated[str, AfterValidator(_slot)]
+ClockTime = Annotated[time, BeforeValidator(_clock)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RawTypes(_Model):
+    """How raw text is read. Formats are chrono's (`%Y-%m-%d`, `%H:%M:%S%.f`, `%#z` for an offset), tried in order."""
+
+    null_words: tuple[str, ...] = ("",)
+    date_formats: tuple[str, ...] = ("%Y-%m-%d",)
+    timestamp_formats: tuple[str, ...] = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f")
+    decimal_mark: Literal[".", ","] = "."
+    thousands_separator: Literal["", ".", ",", " ", "'", "\u00a0", "\u202f"] = ""
+    true_words: tuple[str, ...] = ("true", "1")
+    false_words: tuple[str, ...] = ("false", "0")
+    excess_decimals: Literal["reject", "round"] = "reject"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.decimal_mark == self.thousands_separator:
+            raise ValueError("decimal_mark and thousands_separator are the same")
+        if both := set(self.true_words) & set(self.false_words):
+            raise ValueError(f"{sorted(both)[0]!r} is both a true and a false word")
+        if len({has_offset(format_) for format_ in self.timestamp_formats}) > 1:
+            raise ValueError("timestamp_formats mix formats with and without an offset (%z): declare them per table")
+        return self
+
+    def overridden_by(self, other: "RawTypes | None") -> "RawTypes":
+        """These conventions with what `other` states explicitly laid over them."""
+        if other is None:
+            return self
+        return RawTypes.model_validate(self.model_dump() | other.model_dump(exclude_unset=True))
+
+
+def has_offset(format_: str) -> bool:
+    """Whether a timestamp format reads an offset from UTC."""
+    return any(mark in format_ for mark in ("%z", "%:z", "%#z", "%::z", "%+"))
+
+
+class RawTable(_Model):
+    """A raw table, the name a SELECT uses: files below `<landing>/<source>/` (or an fsspec URL), or a query.
+
+    `slot` is searched in the file's name, then in its path below the source's landing folder; a table without it
+    belongs to every slot, and where no table of a dataset has one the slot is the moment of landing. `columns` names
+    the columns in order where `header` is false.
+    """
+
+    path: str | None = None
+    format: Format = "csv"
+    delimiter: str = Field(default=",", min_length=1)
+    header: bool = True
+    encoding: Encoding = "utf-8"
+    quote: str | None = Field(default='"', max_length=1)
+    sheet: str | int | None = None
+    skip_lines: int = Field(default=0, ge=0)
+    columns: tuple[str, ...] = ()
+    slot: SlotPattern | None = None
+
+    url: str | None = None
+    query: str | None = None
+
+    types: dict[str, RawType] = {}
+    raw_types: RawTypes | None = None
+    may_be_empty: bool = False
+    """Whether a file of no bytes is a delivery of no rows rather than a broken one."""
+
+    @field_validator("columns")
+    @classmethod
+    def _unique_columns(cls, columns: tuple[str, ...]) -> tuple[str, ...]:
+        for name in columns:
+            if columns.count(name) > 1:
+                raise ValueError(f"column {name!r} is named twice")
+        return columns
+
+    @model_validator(mode="after")
+    def _file_or_query(self) -> Self:
+        if self.path and (self.url or self.query):
+            raise ValueError("has both path and url/query: a table is a file or a query")
+        if not self.path and not (self.url and self.query):
+            raise ValueError("needs path (files), or url and query (a database)")
+        if self.path and self.format in ("csv", "excel") and not self.header and not self.columns:
+            raise ValueError("has no header: name the columns in order under columns")
+        if self.query and self.slot:
+            raise ValueError("a query has no file name to find a slot in")
+        if self.columns and (unknown := set(self.types) - set(self.columns)):
+            raise ValueError(f"types names {sorted(unknown)[0]!r}, which is not among columns")
+        return self
+
+    @property
+    def is_query(self) -> bool:
+        """Whether the rows come from a database rather than from files."""
+        return self.query is not None
+
+
+class Period(_Model):
+    """Mode `period`: the contract's date column that the slot's period bounds."""
+
+    column: str
+
+
+class SourceDataset(_Model):
+    """How a source delivers one dataset; `<dataset>.sql` beside source.yaml maps it."""
+
+    mode: Mode
+    period: Period | None = None
+    deadline: ClockTime | None = None
+    fan_out: bool = False
+    """Whether a driving row may come out of the SELECT more than once."""
+    time_zone: TimeZone | None = None
+    code_spaces: dict[str, str] = {}
+    retire_limit_pct: float = Field(default=50.0, ge=0, le=100)
+    """Greatest share of current keys that one complete delivery may end by leaving them out."""
+    history_gates: Literal["warn", "fail"] = "warn"
+    tolerances: dict[str, float] = {}
+    reason: str = ""
+    """Why a tolerance or limit differs from the default."""
+
+    @model_validator(mode="after")
+    def _period_declared(self) -> Self:
+        if (self.mode == "period") != (self.period is not None):
+            raise ValueError("mode period needs `period: {column: …}`, and no other mode has it")
+        return self
+
+
+class SourceFile(_Model):
+    """The content of source.yaml."""
+
+    name: str = Field(pattern=NAME)
+    description: str = ""
+    owner: str = ""
+    time_zone: TimeZone = "UTC"
+    currency: str | None = Field(default=None, pattern="^[A-Z]{3}$")
+    code_spaces: dict[str, str] = {}
+    raw_types: RawTypes = RawTypes()
+    tables: dict[Annotated[str, Field(pattern=NAME)], RawTable]
+    datasets: dict[Annotated[str, Field(pattern=NAME)], SourceDataset]
+
+
+class Source(SourceFile):
+    """A source as loaded: source.yaml, its folder and the mapping SELECTs beside it (dataset → SQL text)."""
+
+    folder: Path
+    mappings: dict[str, str]
+
+    def zone(self, dataset: str) -> str:
+        """IANA zone that naive timestamps of a dataset are meant in."""
+        return self.datasets[dataset].time_zone or self.time_zone
+
+    def code_space(self, dataset: str, entity: str) -> str:
+        """Code space of an entity's ids in a dataset: the dataset's, the source's, else the source's name."""
+        spaces: dict[str, Any] = self.code_spaces | self.datasets[dataset].code_spaces
+        return str(spaces.get(entity, self.name))
+
+    def raw_types_of(self, table: str) -> RawTypes:
+        """Conventions of a raw table. A query's values come typed, so only what its table says itself applies."""
+        raw = self.tables[table]
+        return (RawTypes() if raw.is_query else self.raw_types).overridden_by(raw.raw_types)
+
+
+Bounds = tuple[date, date]
+"""First and last day of a period, both within."""
