@@ -28,7 +28,7 @@ def text(description: str, *, key: bool = False, null: bool = False, personal: b
 
 def code(description: str, entity: str, *, key: bool = False, null: bool = False, any_: bool = False) -> dy.String:
     """An id of `entity`, meant in the source's code space for that entity; `any_` lets it be '' (no particular one)."""
-    rules = {} if any_ or null else {"min_length": 1}
+    rules: dict[str, Any] = {} if any_ or null else {"min_length": 1}
     return dy.String(**_options(description, key=key, null=null, entity=entity), **rules)
 
 
