@@ -1,0 +1,1 @@
+"""Everything that touches the outside world: orchestration, files, the lake, the warehouse, the command line."""

@@ -1,0 +1,1 @@
+"""A simulated company that writes realistic extracts with a known truth."""

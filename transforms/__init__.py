@@ -1,0 +1,1 @@
+"""Pure Polars: LazyFrame in, LazyFrame out; no I/O, no clock."""

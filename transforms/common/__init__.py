@@ -1,0 +1,1 @@
+"""What several domains need: keys, units, currencies, calendars, history."""

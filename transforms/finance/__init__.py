@@ -1,0 +1,1 @@
+"""Finance facts: journal, budget, and the two side by side."""

@@ -1,0 +1,1 @@
+"""Production facts: orders, operations, stock."""

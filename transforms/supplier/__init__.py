@@ -1,0 +1,1 @@
+"""Supplier facts: purchase order lines and goods receipts."""
