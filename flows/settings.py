@@ -105,6 +105,19 @@ def load_settings(**overrides: Any) -> Settings:
         raise _as_settings_error(error) from None
 
 
+def child_environment(values: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process that we start: this one's, without Prefect settings meant for others, and `values`."""
+    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith("PREFECT_")}
+    return kept | dict(values)
+
+
+def put_into_environment(values: Mapping[str, str]) -> None:
+    """Gives this process `values` and takes away Prefect settings meant for others; before Prefect is imported."""
+    for name in [name for name in os.environ if name.upper().startswith("PREFECT_")]:
+        del os.environ[name]
+    os.environ.update(values)
+
+
 def _refuse_unknown(environment: Mapping[str, str]) -> None:
     known = sorted(PREFIX + name.upper() for name in Settings.model_fields if name != "secrets")
     for name in environment:
