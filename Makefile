@@ -1,0 +1,40 @@
+# make nightly · make test · make check · make bench; each sets everything up first
+MAKEFLAGS += --no-print-directory
+.SILENT:
+.PHONY: setup nightly test check format bench migration clean
+
+BIN := .venv/bin
+
+nightly: setup
+	$(BIN)/opsmart nightly
+
+test: setup
+	$(BIN)/pytest
+
+check: setup
+	$(BIN)/ruff format --check --quiet || { echo "do: make format" >&2; exit 1; }
+	$(BIN)/ruff check --quiet
+	$(BIN)/mypy --no-error-summary
+	$(BIN)/lint-imports --no-logo --cache-dir .cache/imports >.cache/imports.log 2>&1 || { cat .cache/imports.log >&2; exit 1; }
+	$(BIN)/sqlfluff lint --quiet sql
+	echo "check: all good"
+
+format: setup
+	$(BIN)/ruff check --quiet --fix || true
+	$(BIN)/ruff format --quiet
+
+bench: setup
+	$(BIN)/python -m tests.benchmarks
+
+# make migration m="why the tables change": writes the next revision from the contracts
+migration: setup
+	$(BIN)/python -m flows.io.migrate "$(m)"
+
+setup: .venv/.synced
+	mkdir -p .cache
+
+.venv/.synced: uv.lock pyproject.toml
+	.ci/setup
+
+clean:
+	rm -rf .cache .hypothesis .ruff_cache
