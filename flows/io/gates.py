@@ -1,0 +1,277 @@
+"""Gates: set-level checks that can hold back an extract or a slice of a fact, declared in `schemas/gates/*.yaml`.
+
+What a suite measures is computed by Polars in one pass, exactly, as one row per extract or slice; only that small frame
+is handed to Great Expectations. Gates on columns that are no measures are judged on the rows, of which only the named
+columns are converted. Nothing is imported where nothing is to be judged.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from typing import Literal
+
+import polars as pl
+
+from flows.io.gates_engine import SUBJECT, Verdict, import_great_expectations, is_unknown, preload, run, says_about_null
+from flows.io.gates_files import Plan, PlannedGate, contract_of, expressions, load_suites, plan, stands_for
+from schemas.errors import GateError
+from schemas.gate import COLUMN_ARGUMENTS, Gate, Severity
+
+__all__ = [
+    "ExtractFacts",
+    "GateResult",
+    "Subject",
+    "import_great_expectations",
+    "judge_extract",
+    "judge_slices",
+    "load_suites",
+    "preload",
+]
+
+Status = Literal["passed", "warned", "failed"]
+
+SLICE = ("source", "_slice")
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractFacts:
+    """What is known of an extract beside its rows. A tolerance that is None leaves it to the gate's default.
+
+    `extract` is what the ledger calls it.
+    """
+
+    extract: str
+    as_of: date
+    rows_in: int
+    rows_accepted: int
+    rows_quarantined: int
+    rows_duplicate: int
+    rows_excluded: int
+    tolerance_rows: int | None = None
+    tolerance_share: float | None = None
+    allow_empty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What was judged: an extract of a dataset, or the slices of a fact from `day` to `until` (one: both equal)."""
+
+    name: str
+    source: str
+    day: date
+    until: date
+    extract: str = ""
+
+    def __str__(self) -> str:
+        """As the ledger writes it, e.g. `fct_goods_receipt sample_erp 2026-03-01`; unique within a run."""
+        days = f"{self.day}" if self.day == self.until else f"{self.day}..{self.until}"
+        return " ".join(part for part in (self.name, self.source, self.extract or days) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """What a gate said about one subject; `observed` and `expected` are for reading."""
+
+    gate: str
+    subject: Subject
+    severity: Severity
+    status: Status
+    observed: str
+    expected: str
+    reason: str
+    checked_at: datetime
+
+
+def judge_extract(
+    dataset: str, source: str, staged: pl.DataFrame | pl.LazyFrame, facts: ExtractFacts, *, checked_at: datetime
+) -> list[GateResult]:
+    """Judge one extract: `staged` are its good rows in the columns of the dataset's contract.
+
+    Returns one result per gate; any `failed` one blocks the extract. Raises GateError for a wrong gate file.
+    """
+    todo = plan("extracts", dataset)
+    if not todo.gates:
+        return []
+    rows, known = staged.lazy(), asdict(facts)
+    schema = rows.collect_schema()
+    measured = rows.select(expressions(todo.measures, schema)).collect() if todo.measures else pl.DataFrame({"": [0]})
+    counts = pl.DataFrame([known], schema=_COUNTS)
+    frame = _derived(pl.concat([measured, counts], how="horizontal"), todo)
+    subject = Subject(dataset, source, facts.as_of, facts.as_of, facts.extract)
+    verdicts = _judge(frame, rows.with_columns(pl.lit(0).alias(SUBJECT)), todo, by_subject=False)
+    results = []
+    for name, verdict in verdicts.items():
+        planned = todo.gates[name]
+        observed = _values(frame, 0, planned.gate) if _is_measured(planned, frame) else verdict.observed
+        results.append(_result(planned, subject, observed, checked_at, failing=bool(verdict.failing)))
+    return results
+
+
+def judge_slices(
+    fact: str,
+    rows: pl.DataFrame | pl.LazyFrame,
+    driving: pl.DataFrame | pl.LazyFrame | None = None,
+    *,
+    checked_at: datetime,
+    members: Mapping[str, pl.Series] | None = None,
+) -> list[GateResult]:
+    """Judge the slices of a built chunk, each by itself.
+
+    `rows` are the complete rows of the slices, in the columns of the fact's contract and `_slice` (Date; with `source`
+    it names the slice). `driving` are the current rows that drive the same slices, with `source`, `_slice` and their
+    contract's columns; needed where a suite of the fact has control totals. `members` are the durable keys that master
+    data has delivered, by dimension; without them only the unknown member -1 counts as unknown.
+
+    Returns one result per gate and slice that does not pass, and per gate and source one for all slices that pass.
+    Any `failed` one blocks its slice. Raises GateError for a wrong gate file.
+    """
+    todo = plan("facts", fact)
+    if not todo.gates:
+        return []
+    lazy = _with_missing_members(rows.lazy(), fact, members)
+    frame = _derived(_measured_slices(fact, lazy, driving, todo), todo)
+    if frame.is_empty():
+        return []
+    numbered = lazy.join(frame.select(*SLICE, SUBJECT).lazy(), on=SLICE, how="left", nulls_equal=True)
+    verdicts = _judge(frame, numbered, todo, by_subject=True)
+    slices = [Subject(fact, source, day, day) for source, day in frame.select(SLICE).iter_rows()]
+    return [
+        result
+        for name, verdict in verdicts.items()
+        for result in _slice_results(todo.gates[name], verdict, slices, frame, checked_at)
+    ]
+
+
+_COUNTS = {
+    "rows_in": pl.Int64,
+    "rows_accepted": pl.Int64,
+    "rows_quarantined": pl.Int64,
+    "rows_duplicate": pl.Int64,
+    "rows_excluded": pl.Int64,
+    "tolerance_rows": pl.Int64,
+    "tolerance_share": pl.Float64,
+    "allow_empty": pl.Boolean,
+}
+
+
+def _measured_slices(
+    fact: str, rows: pl.LazyFrame, driving: pl.DataFrame | pl.LazyFrame | None, todo: Plan
+) -> pl.DataFrame:
+    """One row per slice that has rows or should have some, with the measures of both sides."""
+    measured = rows.group_by(SLICE).agg(expressions(todo.measures, rows.collect_schema()))
+    if todo.driving:
+        if driving is None:
+            where = next(iter(todo.driving.values()))[1]
+            raise GateError(f"{fact} has control totals, and no driving rows were given to compare with", where=where)
+        expected = driving.lazy()
+        totals = expected.group_by(SLICE).agg(expressions(todo.driving, expected.collect_schema()))
+        measured = measured.join(totals, on=SLICE, how="full", coalesce=True, nulls_equal=True)
+    return measured.sort(SLICE).collect()
+
+
+def _with_missing_members(rows: pl.LazyFrame, fact: str, members: Mapping[str, pl.Series] | None) -> pl.LazyFrame:
+    """`rows` with `<key>_has_no_member` for each durable key that stands beside a natural id."""
+    dimensions = contract_of("facts", fact).marked("dimension")
+    keys = [pair["key"] for pair in stands_for("reference", contract_of("facts", fact))]
+    known = members or {}
+    return rows.with_columns(
+        (
+            ~pl.col(key).is_in(known[dimensions[key]].implode()) if dimensions[key] in known else pl.lit(value=False)
+        ).alias(f"{key}_has_no_member")
+        for key in keys
+    )
+
+
+def _derived(frame: pl.DataFrame, todo: Plan) -> pl.DataFrame:
+    """`frame` with the derived measures, in the order of the file, and its rows numbered as subjects."""
+    for name, measure in todo.derived.items():
+        frame = frame.with_columns(expressions({name: measure}, frame.columns))
+    return frame.with_row_index(SUBJECT)
+
+
+def _judge(frame: pl.DataFrame, rows: pl.LazyFrame, todo: Plan, *, by_subject: bool) -> dict[str, Verdict]:
+    """Verdicts by gate: on measures where a gate names measures, on the rows otherwise."""
+    on_measures = [gate for gate in todo.gates.values() if _is_measured(gate, frame)]
+    on_rows = [gate for gate in todo.gates.values() if not _is_measured(gate, frame)]
+    columns = _columns(on_measures)
+    verdicts = run(frame.select(SUBJECT, *columns), on_measures, by_subject=by_subject)
+    for gate in on_measures:
+        verdicts[gate.gate.name] = _unknown_fails(verdicts[gate.gate.name], gate.gate, frame)
+    if on_rows:
+        for gate in on_rows:
+            _check_columns(gate, rows.collect_schema().names())
+        named = rows.select(SUBJECT, *_columns(on_rows)).collect()
+        if not named.is_empty():  # no rows pass expectations on values: that says nothing, so nothing is said
+            verdicts |= run(named, on_rows, by_subject=by_subject)
+    return verdicts
+
+
+def _is_measured(gate: PlannedGate, frame: pl.DataFrame) -> bool:
+    return bool(gate.gate.columns) and set(gate.gate.columns) <= set(frame.columns)
+
+
+def _columns(gates: Sequence[PlannedGate]) -> list[str]:
+    return list(dict.fromkeys(column for gate in gates for column in gate.gate.columns))
+
+
+def _check_columns(gate: PlannedGate, known: Sequence[str]) -> None:
+    if missing := [column for column in gate.gate.columns if column not in known]:
+        raise GateError(
+            f"Gate {gate.gate.name!r} names {missing[0]!r}, which is neither measured nor a column of the rows",
+            where=gate.where,
+        )
+
+
+def _unknown_fails(verdict: Verdict, gate: Gate, frame: pl.DataFrame) -> Verdict:
+    """A measure without a value passes expectations on values; a gate that sees nothing must not open."""
+    if says_about_null(gate):
+        return verdict
+    unknown = {at for column in gate.columns for at, value in enumerate(frame[column]) if is_unknown(value)}
+    return Verdict(dict.fromkeys(unknown, 1) | dict(verdict.failing), verdict.observed)
+
+
+def _slice_results(
+    planned: PlannedGate, verdict: Verdict, slices: Sequence[Subject], frame: pl.DataFrame, checked_at: datetime
+) -> list[GateResult]:
+    gate, measured = planned.gate, _is_measured(planned, frame)
+    results = [
+        _result(
+            planned,
+            slices[at],
+            _values(frame, at, gate) if measured else f"{verdict.failing[at]} rows",
+            checked_at,
+            failing=True,
+        )
+        for at in sorted(verdict.failing)
+    ]
+    passed: dict[str, list[date]] = {}
+    for at, one in enumerate(slices):
+        if at not in verdict.failing:
+            passed.setdefault(one.source, []).append(one.day)
+    for source, days in passed.items():
+        subject = Subject(slices[0].name, source, min(days), max(days))
+        observed = f"{len(days)} slice{'s' if len(days) > 1 else ''}"
+        results.append(_result(planned, subject, observed, checked_at, failing=False))
+    return results
+
+
+def _result(
+    planned: PlannedGate, subject: Subject, observed: str, checked_at: datetime, *, failing: bool
+) -> GateResult:
+    gate = planned.gate
+    given = ", ".join(f"{name}={value}" for name, value in gate.arguments.items() if name not in COLUMN_ARGUMENTS)
+    return GateResult(
+        gate=gate.name,
+        subject=subject,
+        severity=gate.severity,
+        status=("failed" if gate.severity == "fail" else "warned") if failing else "passed",
+        observed=observed,
+        expected=f"{gate.expectation}({given})",
+        reason=gate.reason,
+        checked_at=checked_at,
+    )
+
+
+def _values(frame: pl.DataFrame, at: int, gate: Gate) -> str:
+    """The exact measures that a gate looked at."""
+    return ", ".join(f"{column} = {frame[column][at]}" for column in gate.columns if column in frame.columns)

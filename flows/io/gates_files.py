@@ -1,0 +1,186 @@
+"""Gate files: read, checked, and merged into the plan for one dataset or fact."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import yaml
+from pydantic import ValidationError
+
+from schemas.catalog import DATASETS, FACTS
+from schemas.contract import Contract
+from schemas.errors import GateError
+from schemas.gate import ForEach, Gate, Judged, Suite
+
+GATES = Path(__file__).parents[2] / "schemas" / "gates"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedGate:
+    """A gate with its placeholders filled in and the place it was read from."""
+
+    gate: Gate
+    where: str
+
+
+@dataclass(slots=True)
+class Plan:
+    """Everything that the suites of one dataset or fact measure and expect. Measures: name → (SQL, where)."""
+
+    measures: dict[str, tuple[str, str]] = field(default_factory=dict)
+    driving: dict[str, tuple[str, str]] = field(default_factory=dict)
+    derived: dict[str, tuple[str, str]] = field(default_factory=dict)
+    gates: dict[str, PlannedGate] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSuite:
+    """A suite, its file, and the line of each of its gates."""
+
+    suite: Suite
+    file: Path
+    lines: tuple[int, ...]
+
+
+def contract_of(judged: Judged, name: str) -> type[Contract]:
+    """The contract of a dataset (`extracts`) or fact (`facts`)."""
+    known: Mapping[str, Any] = DATASETS if judged == "extracts" else FACTS
+    if name not in known:
+        raise GateError(
+            f"{name!r} is no {'dataset' if judged == 'extracts' else 'fact'}", remedy="See schemas/catalog.py"
+        )
+    contract: type[Contract] = known[name].contract
+    return contract
+
+
+@cache
+def plan(judged: Judged, name: str, folder: Path = GATES) -> Plan:
+    """All gates for dataset or fact `name`. Raises GateError where files contradict each other."""
+    merged = Plan()
+    for loaded in load_suites(folder):
+        suite = loaded.suite
+        if suite.judges == judged and ("*" in suite.applies_to or name in suite.applies_to):
+            for names in stands_for(suite.for_each, contract_of(judged, name)):
+                _merge(merged, loaded, names)
+    return merged
+
+
+@cache
+def load_suites(folder: Path = GATES) -> tuple[LoadedSuite, ...]:
+    """Every gate file of a folder. Raises GateError naming file and line of what is wrong."""
+    return tuple(_load(file) for file in sorted(folder.glob("*.yaml")))
+
+
+def stands_for(for_each: ForEach | None, contract: type[Contract]) -> list[dict[str, str]]:
+    """The names that a suite's placeholders take for a contract, one mapping per time that it stands."""
+    columns = contract.columns()
+    match for_each:
+        case None:
+            return [{}]
+        case "key":
+            return [{"column": name} for name in contract.key()]
+        case "reference":
+            pairs = [{"key": key, "id": f"{key.removesuffix('_key')}_id"} for key in contract.marked("dimension")]
+            return [pair for pair in pairs if pair["id"] in columns]
+        case "reporting_amount":
+            return [
+                {"amount": name.removesuffix("_reporting"), "reporting": name}
+                for name in contract.marked("money")
+                if name.endswith("_reporting") and name.removesuffix("_reporting") in columns
+            ]
+
+
+def _load(file: Path) -> LoadedSuite:
+    text = file.read_text(encoding="utf-8")
+    try:
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        suite = Suite.model_validate(yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        raise GateError(f"Not YAML: {error}", where=str(file)) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = ".".join(str(part) for part in first["loc"])
+        where = f"{file}:{_line(tree, first['loc'])}"
+        raise GateError(
+            f"{path}: {first['msg']}", where=where, remedy="schemas/gate.py says what is allowed"
+        ) from error
+    return LoadedSuite(suite, file, tuple(_line(tree, ("gates", at)) for at in range(len(suite.gates))))
+
+
+def _line(node: yaml.Node | None, path: Iterable[int | str]) -> int:
+    """Line, from 1, of the deepest part of `path` that the file has."""
+    line = 1
+    for part in path:
+        if isinstance(node, yaml.MappingNode):
+            found = [pair for pair in node.value if pair[0].value == part]
+            if not found:
+                break
+            line, node = found[0][0].start_mark.line + 1, found[0][1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            break
+    return line
+
+
+def _merge(merged: Plan, loaded: LoadedSuite, names: Mapping[str, str]) -> None:
+    suite, file = loaded.suite, str(loaded.file)
+    for target, measures in (
+        (merged.measures, suite.measures),
+        (merged.driving, suite.driving),
+        (merged.derived, suite.derived),
+    ):
+        for template, sql in measures.items():
+            _add(target, _filled(template, names), (_filled(sql, names), file))
+    if twice := (merged.measures.keys() & merged.driving.keys()) | (
+        merged.derived.keys() & (merged.measures.keys() | merged.driving.keys())
+    ):
+        raise GateError(f"{sorted(twice)[0]!r} is measured twice", where=file, remedy="Give one of them another name")
+    for gate, line in zip(suite.gates, loaded.lines, strict=True):
+        filled = gate.model_copy(
+            update={"name": _filled(gate.name, names), "arguments": _filled(gate.arguments, names)}
+        )
+        if filled.name in merged.gates:
+            other = merged.gates[filled.name].where
+            raise GateError(
+                f"Gate {filled.name!r} exists twice", where=f"{file}:{line}", remedy=f"Rename it; see {other}"
+            )
+        merged.gates[filled.name] = PlannedGate(filled, f"{file}:{line}")
+
+
+def _add(target: dict[str, tuple[str, str]], name: str, measure: tuple[str, str]) -> None:
+    if target.setdefault(name, measure)[0] != measure[0]:
+        raise GateError(
+            f"{name!r} is measured in two ways", where=f"{target[name][1]}, {measure[1]}", remedy="Rename one of them"
+        )
+
+
+def _filled(value: Any, names: Mapping[str, str]) -> Any:
+    """`value` with every placeholder in its texts replaced."""
+    if isinstance(value, str):
+        for placeholder, name in names.items():
+            value = value.replace(f"{{{placeholder}}}", name)
+        return value
+    if isinstance(value, dict):
+        return {key: _filled(one, names) for key, one in value.items()}
+    return [_filled(one, names) for one in value] if isinstance(value, list) else value
+
+
+def expressions(measures: Mapping[str, tuple[str, str]], columns: Iterable[str]) -> list[pl.Expr]:
+    """The measures as Polars expressions. Raises GateError where one names a column that is not there."""
+    known = set(columns)
+    made = []
+    for name, (sql, where) in measures.items():
+        expression = pl.sql_expr(sql)
+        if missing := set(expression.meta.root_names()) - known:
+            raise GateError(
+                f"{name!r} measures {sorted(missing)[0]!r}, which is not there",
+                where=where,
+                remedy=f"There are: {', '.join(sorted(known))}",
+            )
+        made.append(expression.alias(name))
+    return made
