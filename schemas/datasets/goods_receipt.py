@@ -5,6 +5,7 @@ import polars as pl
 
 from schemas import columns as c
 from schemas.contract import DatasetContract
+from schemas.units import is_unit
 
 
 class GoodsReceipt(DatasetContract):
@@ -22,7 +23,7 @@ class GoodsReceipt(DatasetContract):
     received_qty = c.quantity("Quantity received, in uom; negative takes back")
     accepted_qty = c.quantity("Of it accepted, in uom", null=True)
     rejected_qty = c.quantity("Of it rejected, in uom", null=True)
-    uom = c.text("Unit of measure of the quantities", min_length=1)
+    uom = c.text("Unit of measure of the quantities")
     lot = c.text("Lot or batch", null=True)
     reversal_of = c.text("receipt_id that this row takes back", null=True)
 
@@ -40,3 +41,7 @@ class GoodsReceipt(DatasetContract):
     @dy.rule()
     def receipt_does_not_reverse_itself(cls) -> pl.Expr:
         return pl.col("reversal_of") != pl.col("receipt_id")
+
+    @dy.rule()
+    def uom_is_known(cls) -> pl.Expr:
+        return is_unit("uom")

@@ -6,6 +6,7 @@ import polars as pl
 from schemas import columns as c
 from schemas.codes import is_currency
 from schemas.contract import DatasetContract
+from schemas.units import is_unit
 
 
 class Item(DatasetContract):
@@ -15,7 +16,7 @@ class Item(DatasetContract):
     name = c.text("Name")
     item_type = c.choice("Kind of item", ("raw", "semi", "finished", "service"))
     category = c.text("Category or item group", null=True)
-    base_uom = c.text("Base unit of measure", min_length=1)
+    base_uom = c.text("Base unit of measure")
     standard_cost = c.price("Standard cost per base unit, in currency", null=True)
     list_price = c.price("List price per base unit, in currency", null=True)
     currency = c.currency("Currency of standard_cost and list_price (ISO 4217)", null=True)
@@ -44,3 +45,7 @@ class Item(DatasetContract):
     @dy.rule()
     def planning_quantities_not_negative(cls) -> pl.Expr:
         return (pl.col("safety_stock_qty").fill_null(0) >= 0) & (pl.col("reorder_point_qty").fill_null(0) >= 0)
+
+    @dy.rule()
+    def base_uom_is_known(cls) -> pl.Expr:
+        return is_unit("base_uom")

@@ -6,6 +6,7 @@ import polars as pl
 from schemas import columns as c
 from schemas.codes import is_currency
 from schemas.contract import DatasetContract
+from schemas.units import is_unit
 
 
 class OperationConfirmation(DatasetContract):
@@ -26,7 +27,7 @@ class OperationConfirmation(DatasetContract):
     good_qty = c.quantity("Good quantity, in uom")
     scrap_qty = c.quantity("Scrapped quantity, in uom")
     rework_qty = c.quantity("Quantity to be reworked, in uom")
-    uom = c.text("Unit of measure of the quantities", min_length=1)
+    uom = c.text("Unit of measure of the quantities")
     worker_id = c.text("Worker who confirmed", null=True, personal=True)
     reason_code = c.text("Reason of scrap, rework or delay", null=True)
     planned_cost = c.amount("Planned cost of the operation, in currency", null=True)
@@ -53,3 +54,7 @@ class OperationConfirmation(DatasetContract):
     @dy.rule()
     def currency_exists(cls) -> pl.Expr:
         return is_currency("currency")
+
+    @dy.rule()
+    def uom_is_known(cls) -> pl.Expr:
+        return is_unit("uom")

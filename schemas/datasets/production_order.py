@@ -5,6 +5,7 @@ import polars as pl
 
 from schemas import columns as c
 from schemas.contract import DatasetContract
+from schemas.units import is_unit
 
 
 class ProductionOrder(DatasetContract):
@@ -14,7 +15,7 @@ class ProductionOrder(DatasetContract):
     item_id = c.code("Item made", "item")
     site_id = c.code("Site it is made at", "site", null=True)
     planned_qty = c.quantity("Quantity to make, in uom")
-    uom = c.text("Unit of measure of the quantities", min_length=1)
+    uom = c.text("Unit of measure of the quantities")
     planned_start = c.instant("When production was planned to start")
     due_at = c.instant("When the order is due")
     actual_start = c.instant("When production started", null=True)
@@ -36,3 +37,7 @@ class ProductionOrder(DatasetContract):
     @dy.rule()
     def actual_end_has_actual_start(cls) -> pl.Expr:
         return pl.col("actual_end").is_null() | pl.col("actual_start").is_not_null()
+
+    @dy.rule()
+    def uom_is_known(cls) -> pl.Expr:
+        return is_unit("uom")

@@ -6,6 +6,7 @@ import polars as pl
 from schemas import columns as c
 from schemas.codes import is_currency
 from schemas.contract import DatasetContract
+from schemas.units import is_unit
 
 
 class PurchaseOrderLine(DatasetContract):
@@ -21,7 +22,7 @@ class PurchaseOrderLine(DatasetContract):
     promised_on = c.date("First day the supplier promised", null=True)
     committed_on = c.date("Latest day the supplier promised", null=True)
     ordered_qty = c.quantity("Quantity ordered, in uom")
-    uom = c.text("Unit of measure of ordered_qty and unit_price", min_length=1)
+    uom = c.text("Unit of measure of ordered_qty and unit_price")
     unit_price = c.price("Price per uom, in currency")
     currency = c.currency()
     status = c.choice("State of the line", ("open", "closed", "cancelled"))
@@ -39,3 +40,13 @@ class PurchaseOrderLine(DatasetContract):
     @dy.rule()
     def currency_exists(cls) -> pl.Expr:
         return is_currency("currency")
+
+    @dy.rule()
+    def uom_is_known(cls) -> pl.Expr:
+        return is_unit("uom")
+
+    @dy.rule()
+    def ordered_amount_fits(cls) -> pl.Expr:
+        # In floats: the exact product of values that large would leave the widest decimal there is.
+        amount = pl.col("ordered_qty").cast(pl.Float64) * pl.col("unit_price").cast(pl.Float64)
+        return amount.abs() < 1e14

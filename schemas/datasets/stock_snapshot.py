@@ -6,6 +6,7 @@ import polars as pl
 from schemas import columns as c
 from schemas.codes import is_currency
 from schemas.contract import DatasetContract
+from schemas.units import is_unit
 
 
 class StockSnapshot(DatasetContract):
@@ -19,7 +20,7 @@ class StockSnapshot(DatasetContract):
     on_hand_qty = c.quantity("On hand, in uom", additive="semi")
     reserved_qty = c.quantity("Reserved, in uom", null=True, additive="semi")
     in_transit_qty = c.quantity("On the way to the site, in uom", null=True, additive="semi")
-    uom = c.text("Unit of measure of the quantities", min_length=1)
+    uom = c.text("Unit of measure of the quantities")
     unit_cost = c.price("Cost per uom, in currency; where NULL the item's standard cost values the stock", null=True)
     currency = c.currency("Currency of unit_cost (ISO 4217)", null=True)
 
@@ -34,3 +35,7 @@ class StockSnapshot(DatasetContract):
     @dy.rule()
     def currency_exists(cls) -> pl.Expr:
         return is_currency("currency")
+
+    @dy.rule()
+    def uom_is_known(cls) -> pl.Expr:
+        return is_unit("uom")
