@@ -1,0 +1,206 @@
+"""Which slices a change of current rows dirties: the inverse of what the registry says that facts read."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from flows.io import ledger
+from flows.io.lake import Lake
+from flows.io.ledger import Extract
+from flows.io.warehouse import Session
+from schemas.catalog import DATASETS, DIMENSIONS, FACTS
+from schemas.registry import ALL_SOURCES, UNDATED, Driving, Fact, Linked, LookBack, Reference, Way, Whole
+
+MANY_LINKS = 50_000
+"""From this many documents on, it is asked first whether every slice is dirty already."""
+
+_SLICES = {"source": pl.String, "day": pl.Date}
+_CODES = {"entity": pl.String, "code_space": pl.String, "code": pl.String, "valid_from": pl.Date}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Old and new side of every current row that changes: key_hash, row_date, link_hash."""
+
+    rows: pl.DataFrame
+
+    @classmethod
+    def none(cls) -> "Change":
+        """No change."""
+        return cls(pl.DataFrame(schema={"key_hash": pl.Int64, "row_date": pl.Date, "link_hash": pl.Int64}))
+
+    @classmethod
+    def of_staged(cls, rows: Path) -> "Change":
+        """Every row of a staged extract is new."""
+        columns = {"key_hash": "_key_hash", "row_date": "_date", "link_hash": "_link_hash"}
+        return cls(pl.scan_parquet(rows).select(**{k: pl.col(v) for k, v in columns.items()}).collect())
+
+
+def mark(session: Session, lake: Lake, extract: Extract, change: Change, new_codes: frozenset[str]) -> None:
+    """Dirty every slice that a delivery's change of current rows can alter, with one new generation."""
+    touched = _Touched(session, lake, extract, change)
+    slices = [touched.of(fact) for fact in FACTS.values() if extract.dataset in fact.inputs and change.rows.height]
+    for dimension in DIMENSIONS.values():
+        is_changed = extract.dataset in dimension.inputs and change.rows.height
+        if is_changed or dimension.entity in new_codes:
+            slices.append(_table_slice(dimension.name))
+    reason = f"{extract.source}.{extract.dataset} {extract.slot}"
+    mark_slices(session, pl.concat(slices) if slices else _table_slice("").clear(), reason)
+
+
+def mark_slices(session: Session, slices: pl.DataFrame, reason: str) -> None:
+    """Dirty slices (fact, source, day)."""
+    if not slices.height:
+        return
+    generation = session.value("select nextval('ops.generation')")
+    session.load_temporary(slices.select("fact", "source", "day").unique(), "touched_slice")
+    session.execute(
+        "insert into ops.dirty_slice (fact, source, day, generation, state, reason)"
+        " select fact, source, day, $1, 'pending', $2 from pg_temp.touched_slice"
+        " on conflict (fact, source, day) do update"
+        " set generation = excluded.generation, state = 'pending', reason = excluded.reason",
+        generation,
+        reason,
+    )
+
+
+def _table_slice(name: str) -> pl.DataFrame:
+    schema = {"fact": pl.String} | _SLICES
+    return pl.DataFrame({"fact": [name], "source": [ALL_SOURCES], "day": [UNDATED]}, schema=schema)
+
+
+class _Touched:
+    """The slices of each fact that one change touches."""
+
+    def __init__(self, session: Session, lake: Lake, extract: Extract, change: Change) -> None:
+        self._session, self._lake, self._extract, self._change = session, lake, extract, change
+        self._streams = ledger.streams(session)
+        self._has_links = False
+
+    def of(self, fact: Fact) -> pl.DataFrame:
+        """fact, source, day."""
+        way = fact.inputs[self._extract.dataset]
+        days = self._days(fact, way)
+        window = fact.window(self._extract.dataset)
+        offsets = [pl.col("day").dt.offset_by(f"{n}d") for n in range(-window.after, window.before + 1)]
+        spread = pl.concat([days.with_columns(day=offset) for offset in offsets])
+        source = pl.lit(ALL_SOURCES) if fact.is_cross_source else pl.col("source")
+        day = pl.col("day").dt.truncate("1mo") if fact.grain == "month" else pl.col("day")
+        return spread.select(fact=pl.lit(fact.name), source=source, day=day).unique()
+
+    def _days(self, fact: Fact, way: Way) -> pl.DataFrame:
+        """source and day of the driving rows concerned."""
+        rows = self._change.rows
+        driving = [s.stream_id for s in self._streams if s.dataset in fact.driving]
+        match way:
+            case Driving():
+                return rows.select(source=pl.lit(self._extract.source), day="row_date").unique()
+            case Linked():
+                return self._linked_days(fact, driving)
+            case Reference():
+                return self._referring_days(fact, way, driving)
+            case LookBack():
+                first = rows.select(pl.col("row_date").unique().alias("rate_date"))
+                days = self._stream_days(driving)
+                reach = pl.col("day").is_between(
+                    pl.col("rate_date"), pl.col("rate_date").dt.offset_by(f"{way.days}d")
+                )
+                return days.join_where(first, reach).select(_SLICES.keys()).unique()
+            case Whole():
+                return self._stream_days(driving)
+
+    def _stream_days(self, stream_ids: list[int]) -> pl.DataFrame:
+        return self._session.fetch(
+            "select stream.source, stream_day.day from ops.stream_day inner join ops.stream using (stream_id)"
+            " where stream_id = any($1)",
+            stream_ids,
+        ).cast(_SLICES)
+
+    def _linked_days(self, fact: Fact, driving: list[int]) -> pl.DataFrame:
+        links = self._change.rows.select(pl.col("link_hash").drop_nulls().unique())
+        if not links.height or not driving:
+            return pl.DataFrame(schema=_SLICES)
+        if links.height > MANY_LINKS and self._are_all_dirty(fact, driving):
+            return self._stream_days(driving)
+        if not self._has_links:
+            self._session.load_temporary(links, "touched_link")
+            self._has_links = True
+        return self._session.fetch(
+            "select stream.source, key.row_date as day from ops.current_key as key"
+            " inner join pg_temp.touched_link using (link_hash) inner join ops.stream using (stream_id)"
+            " where key.stream_id = any($1) and key.row_date is not null"
+            " union select stream.source, link_day.day from ops.link_day"
+            " inner join pg_temp.touched_link using (link_hash) inner join ops.stream using (stream_id)"
+            " where link_day.stream_id = any($1)",
+            driving,
+        ).cast(_SLICES)
+
+    def _are_all_dirty(self, fact: Fact, driving: list[int]) -> bool:
+        """Whether every day of the driving streams awaits a build anyway."""
+        return not self._session.value(
+            "select 1 from ops.stream_day inner join ops.stream using (stream_id)"
+            " left join ops.dirty_slice as dirty on dirty.fact = $2 and dirty.source = stream.source"
+            " and dirty.day = stream_day.day"
+            " left join ops.slice as published on published.fact = dirty.fact and published.source = dirty.source"
+            " and published.day = dirty.day where stream_id = any($1)"
+            " and dirty.generation > coalesce(published.generation, 0) is not true limit 1",
+            driving,
+            fact.name,
+        )
+
+    def _referring_days(self, fact: Fact, way: Reference, driving: list[int]) -> pl.DataFrame:
+        """Days on which the driving rows use a changed code, or one that is conformed to it or from it."""
+        self._session.load_temporary(self._changed_codes(way), "changed_code")
+        linked = [s.stream_id for s in self._streams if isinstance(fact.inputs.get(s.dataset), Linked)]
+        uses = self._session.fetch(_USES, driving + linked)
+        if uses.filter(pl.col("stream_id").is_in(linked)).height:
+            # Which of the driving rows belong to those documents is not worth knowing: master data changes rarely.
+            return self._stream_days(driving)
+        days = self._session.fetch(
+            "select stream_id, source, day from ops.stream_day inner join ops.stream using (stream_id)"
+            " where stream_id = any($1)",
+            driving,
+        )
+        inside = pl.col("day").is_between(pl.max_horizontal("first_date", "valid_from"), pl.col("last_date"))
+        return days.join(uses, on="stream_id").filter(inside).select(_SLICES.keys()).unique().cast(_SLICES)
+
+    def _changed_codes(self, way: Reference) -> pl.DataFrame:
+        """entity, code_space, code, valid_from of the master rows that changed, old and new."""
+        dataset = DATASETS[self._extract.dataset]
+        rows = self._lake.scan(dataset).join(self._change.rows.lazy().select(_key_hash="key_hash"), on="_key_hash", how="semi")
+        valid_from = pl.col(way.valid_from) if way.valid_from else pl.lit(None, dtype=pl.Date)
+        if way.entity is None:
+            own = rows.select("entity", "code_space", "code", valid_from=valid_from)
+            master = rows.select("entity", code_space="master_code_space", code="master_code", valid_from=valid_from)
+            codes = [own, master]
+        else:
+            column = next(c for c, e in dataset.coded_columns().items() if e == way.entity and c in dataset.contract.key())
+            codes = [rows.select(pl.lit(way.entity).alias("entity"), pl.col(f"_space_{column}").alias("code_space"), pl.col(column).alias("code"), valid_from=valid_from)]
+        return pl.concat(codes).unique().collect().cast(_CODES)
+
+
+_USES = """
+with master as (
+    select entity, code_space, code, valid_from from pg_temp.changed_code
+    union
+    select changed.entity, alias.master_code_space, alias.master_code, changed.valid_from
+    from pg_temp.changed_code as changed
+    inner join ops.code_alias as alias using (entity, code_space, code)
+),
+concerned as (
+    select entity, code_space, code, valid_from from master
+    union
+    select master.entity, alias.code_space, alias.code, master.valid_from
+    from master
+    inner join ops.code_alias as alias
+        on
+            master.entity = alias.entity
+            and master.code_space = alias.master_code_space
+            and master.code = alias.master_code
+)
+select span.stream_id, span.first_date, span.last_date, concerned.valid_from
+from ops.code_span as span
+inner join concerned using (entity, code_space, code)
+where span.stream_id = any($1)
+"""

@@ -1,0 +1,174 @@
+"""The ledger's extracts and streams: what has landed, what became of it, and in which order it counts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+
+import polars as pl
+
+from flows.io.warehouse import Session
+from transforms.common.accept import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One dataset of one source, with the number of keys the ledger holds for it."""
+
+    stream_id: int
+    source: str
+    dataset: str
+    key_count: int
+    accept_count: int
+
+    @property
+    def partition(self) -> str:
+        """Name of its partition of ops.current_key."""
+        return f"current_key_{self.stream_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """A delivery as the ledger knows it."""
+
+    extract_id: int
+    stream_id: int
+    source: str
+    dataset: str
+    slot: str
+    revision: int
+    content_hash: str
+    mode: str
+    as_of: date
+    period_start: date | None
+    period_end: date | None
+    landed_at: datetime
+    state: str
+
+    @property
+    def at(self) -> datetime:
+        """The first part of its order."""
+        return midnight(self.as_of)
+
+    @property
+    def scope(self) -> str:
+        """What it may be complete for: '' the whole dataset, else its period."""
+        return "" if self.period_start is None else f"{self.period_start}_{self.period_end}"
+
+
+def midnight(day: date) -> datetime:
+    """The instant that stands for a day in orders."""
+    return datetime.combine(day, time(), UTC)
+
+
+def streams(session: Session, dataset: str | None = None) -> list[Stream]:
+    """Streams of a dataset, or all of them."""
+    frame = session.fetch(
+        "select stream_id, source, dataset, key_count, accept_count from ops.stream"
+        " where $1::text is null or dataset = $1 order by source, dataset",
+        dataset,
+    )
+    return [Stream(**row) for row in frame.iter_rows(named=True)]
+
+
+def ensure_stream(session: Session, source: str, dataset: str) -> Stream:
+    """The stream of a source's dataset; registered where it is new."""
+    session.execute(
+        "insert into ops.stream (source, dataset) values ($1, $2) on conflict (source, dataset) do nothing",
+        source,
+        dataset,
+    )
+    return next(stream for stream in streams(session, dataset) if stream.source == source)
+
+
+def register(
+    session: Session,
+    stream: Stream,
+    *,
+    slot: str,
+    revision: int,
+    content_hash: str,
+    mode: str,
+    as_of: date,
+    period: tuple[date, date] | None,
+    file: str,
+    landed_at: datetime,
+) -> Extract:
+    """Record that a delivery has landed. The same delivery again finds its first record."""
+    start, end = period if period else (None, None)
+    session.execute(
+        "insert into ops.extract (stream_id, source, dataset, slot, revision, content_hash, mode, as_of, period_start,"
+        " period_end, file, landed_at, state)"
+        " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'landed')"
+        " on conflict (source, dataset, slot, revision, content_hash) do nothing",
+        stream.stream_id,
+        stream.source,
+        stream.dataset,
+        slot,
+        revision,
+        content_hash,
+        mode,
+        as_of,
+        start,
+        end,
+        file,
+        landed_at,
+    )
+    return extracts(
+        session,
+        "stream_id = $1 and slot = $2 and revision = $3 and content_hash = $4",
+        stream.stream_id,
+        slot,
+        revision,
+        content_hash,
+    )[0]
+
+
+def extracts(session: Session, condition: str, *parameters: object) -> list[Extract]:
+    """Extracts that satisfy an SQL condition, oldest order first."""
+    frame = session.fetch(
+        "select extract_id, stream_id, source, dataset, slot, revision, content_hash, mode, as_of, period_start,"
+        f" period_end, landed_at, state from ops.extract where {condition}"
+        " order by as_of, revision, landed_at, content_hash",
+        *parameters,
+    )
+    return [Extract(**row) for row in frame.iter_rows(named=True)]
+
+
+def extract_orders(session: Session, stream_id: int) -> pl.DataFrame:
+    """extract_id, at and rank of every delivery of a stream: the order in which they count, whenever they came."""
+    return session.fetch(
+        "select extract_id, as_of::timestamp at time zone 'UTC' as at,"
+        " row_number() over (order by as_of, revision, landed_at, content_hash) as rank"
+        " from ops.extract where stream_id = $1",
+        stream_id,
+    )
+
+
+def sighting_groups(session: Session, stream_id: int, orders: pl.DataFrame) -> pl.DataFrame:
+    """sighting_id, extract_id, at and rank of a stream's sighting groups."""
+    groups = session.fetch("select sighting_id, extract_id from ops.sighting where stream_id = $1", stream_id)
+    return groups.join(orders, on="extract_id", how="left")
+
+
+def scopes(session: Session, stream: Stream, orders: pl.DataFrame) -> list[Scope]:
+    """What a stream's deliveries have claimed to be complete for."""
+    frame = session.fetch(
+        "select extract_id, scope_from as first, scope_to as last from ops.coverage where source = $1 and dataset = $2",
+        stream.source,
+        stream.dataset,
+    ).join(orders, on="extract_id", how="left")
+    return [Scope(row["at"], row["rank"], row["first"], row["last"]) for row in frame.iter_rows(named=True)]
+
+
+def current_append_extracts(session: Session, stream_ids: Sequence[int]) -> pl.DataFrame:
+    """Deliveries of append streams that count: the newest accepted revision of each slot, with their rank.
+
+    Columns extract_id, stream_id, rank, first_date, last_date.
+    """
+    return session.fetch(
+        "select distinct on (stream_id, slot) extract_id, stream_id, first_date, last_date,"
+        " row_number() over (partition by stream_id order by as_of, revision, landed_at, content_hash) as rank"
+        " from ops.extract where stream_id = any($1) and mode = 'append' and state = 'accepted'"
+        " order by stream_id, slot, as_of desc, revision desc, landed_at desc, content_hash desc",
+        list(stream_ids),
+    )

@@ -1,0 +1,117 @@
+"""Sessions with the warehouse: one connection, one transaction, COPY in and Arrow out.
+
+Every bulk path goes through ADBC, because only there do COPY, SQL and the advisory lock share a transaction.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Self
+
+import adbc_driver_manager.dbapi
+import adbc_driver_postgresql.dbapi as adbc
+import polars as pl
+
+from schemas.errors import WarehouseError
+
+ACCEPT_LOCK = "opsmart.accept"
+
+
+def quote(identifier: str) -> str:
+    """A quoted SQL identifier."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+class Session:
+    """A connection whose statements form one transaction until `commit`."""
+
+    def __init__(self, connection: adbc_driver_manager.dbapi.Connection) -> None:
+        self._connection = connection
+
+    def execute(self, sql: str, *parameters: Any) -> int:
+        """Run one statement; the number of rows it touched, -1 where PostgreSQL does not say."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(sql, parameters or None)
+            return int(cursor.rowcount)
+
+    def fetch(self, sql: str, *parameters: Any) -> pl.DataFrame:
+        """Run one query; its rows."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(sql, parameters or None)
+            frame = pl.from_arrow(cursor.fetch_arrow_table())
+        if not isinstance(frame, pl.DataFrame):
+            raise TypeError("a query yields a table")
+        return frame
+
+    def value(self, sql: str, *parameters: Any) -> Any:
+        """The one value of a one-row query; None where there is no row."""
+        frame = self.fetch(sql, *parameters)
+        return frame.item(0, 0) if frame.height else None
+
+    def copy(self, frame: pl.DataFrame, table: str, *, schema: str) -> None:
+        """Append a frame to a table by binary COPY. Columns are matched by name."""
+        if frame.height:
+            with self._connection.cursor() as cursor:
+                cursor.adbc_ingest(table, frame.to_arrow(), mode="append", db_schema_name=schema)
+
+    def load_temporary(self, frame: pl.DataFrame, table: str) -> None:
+        """Put a frame into a new temporary table, with statistics, so that joins with it are planned well."""
+        self.execute(f"drop table if exists pg_temp.{quote(table)}")
+        with self._connection.cursor() as cursor:
+            cursor.adbc_ingest(table, frame.to_arrow(), mode="create", temporary=True)
+        self.execute(f"analyze pg_temp.{quote(table)}")
+
+    def lock(self, name: str) -> None:
+        """Wait for an advisory lock that ends with the transaction. Take it before anything is read."""
+        self.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", name)
+
+    def commit(self) -> None:
+        """Make it so."""
+        self._connection.commit()
+
+
+class Warehouse:
+    """Where the mart and the ledger live; opens sessions."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """A session; rolled back unless it was committed.
+
+        Raises:
+            WarehouseError: The server cannot be reached, or refuses a statement.
+        """
+        try:
+            connection = adbc.connect(self._url)
+        except adbc_driver_manager.Error as error:
+            raise WarehouseError(
+                f"the warehouse cannot be reached: {_first_line(error)}",
+                where=without_password(self._url),
+                remedy="start it (`opsmart warehouse up`) or check OPSMART_WAREHOUSE_URL",
+            ) from None
+        try:
+            yield Session(connection)
+        except adbc_driver_manager.Error as error:
+            raise WarehouseError(
+                f"the warehouse refused a statement: {_first_line(error)}",
+                where=without_password(self._url),
+                remedy="see the server's log; what was committed before stays, run again",
+            ) from error
+        finally:
+            connection.close()
+
+    @classmethod
+    def at(cls, url: str) -> Self:
+        """The warehouse at a libpq URL (a SQLAlchemy driver suffix is ignored)."""
+        return cls(re.sub(r"^postgresql\+\w+://", "postgresql://", url))
+
+
+def without_password(url: str) -> str:
+    """The URL as it may be shown."""
+    return re.sub(r"://([^:/@]+):[^@]*@", r"://\1@", url)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

@@ -1,0 +1,71 @@
+"""Hashes and durable keys. All are signed xxh3-64, so they are BIGINT in the warehouse and stable between versions."""
+
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+import polars_hash as plh
+
+UNKNOWN_KEY = -1
+"""Durable key of a reference that was not given."""
+NOT_APPLICABLE_KEY = -2
+"""Durable key of a reference that cannot exist for the row."""
+
+_NULL = "~"
+_SEPARATOR = "|"
+
+
+def _as_text(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """Text whose concatenation is unambiguous: text carries its length, everything else is a plain number."""
+    if dtype == pl.String:
+        return pl.concat_str(column.str.len_bytes().cast(pl.String), pl.lit(":"), column)
+    if dtype == pl.Boolean or isinstance(dtype, pl.Decimal):
+        return column.cast(pl.String)
+    # Days and instants as plain numbers: formatting them would cost ten times as much.
+    return column.to_physical().cast(pl.String)
+
+
+def hash_columns(columns: Mapping[str, pl.DataType], *, salt: Sequence[str] = ()) -> pl.Expr:
+    """Int64 hash of the named columns in the order given.
+
+    NULL differs from `''`, and (`a`, `bc`) from (`ab`, `c`). `salt` is constant text that goes in first.
+    """
+    parts = [pl.lit("".join(f"{len(part.encode())}:{part}" for part in salt))]
+    parts += [_as_text(pl.col(name), dtype).fill_null(_NULL) for name, dtype in columns.items()]
+    return _xxh3(pl.concat_str(parts, separator=_SEPARATOR))
+
+
+def durable_key(space: pl.Expr, code: pl.Expr) -> pl.Expr:
+    """Durable key of the member `code` of a code space; UNKNOWN_KEY where the code is NULL or empty."""
+    pair = pl.concat_str(
+        space.str.len_bytes().cast(pl.String),
+        pl.lit(":"),
+        space,
+        code.str.len_bytes().cast(pl.String),
+        pl.lit(":"),
+        code,
+    )
+    is_given = code.is_not_null() & (code != "")
+    return pl.when(is_given).then(_xxh3(pair)).otherwise(pl.lit(UNKNOWN_KEY, dtype=pl.Int64))
+
+
+def conform(frame: pl.LazyFrame, column: str, key: str, entity: str, code_map: pl.LazyFrame) -> pl.LazyFrame:
+    """Add `key`: the durable key of the master member that `column`'s code stands for.
+
+    The code is meant in the space `_space_<column>`; `code_map` may conform it to another space's code, in one step.
+    """
+    own = "__own_key"
+    mapping = code_map.filter(pl.col("entity") == entity).select(
+        durable_key(pl.col("code_space"), pl.col("code")).alias(own),
+        durable_key(pl.col("master_code_space"), pl.col("master_code")).alias(key),
+    )
+    return (
+        frame.with_columns(durable_key(pl.col(f"_space_{column}"), pl.col(column)).alias(own))
+        # Two sources that disagree about a code must not depend on who came first.
+        .join(mapping.group_by(own).agg(pl.col(key).min()), on=own, how="left", maintain_order="left")
+        .with_columns(pl.coalesce(key, own).alias(key))
+        .drop(own)
+    )
+
+
+def _xxh3(text: pl.Expr) -> pl.Expr:
+    return plh.concat_str(text).nchash.xxh3_64().reinterpret(signed=True)
