@@ -134,7 +134,13 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Dimension:
-    """A dimension: `transforms.dimensions.<name>.<name>(**inputs)` returns all members; one slice."""
+    """A dimension: `transforms.dimensions.<name>.<name>(**inputs)` returns all members; one slice.
+
+    Inputs are datasets' current rows, and `code_span`: every code that any dataset refers to (entity, code_space,
+    code). `entity` names whose members it holds (None: another kind of table). With `history` the first input is every
+    version of the dataset instead, each sighting with its `_order_at`, and `coverage` (source, `_order_at`) the
+    deliveries of it that were complete. dim_date also takes the `first` and `last` date it spans.
+    """
 
     name: str
     contract: type[PublishedContract]
