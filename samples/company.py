@@ -1,0 +1,202 @@
+"""The simulated company: what happened, as deliveries that can be written one by one, and what it must come to."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from samples import finance, master, production, purchasing, stock, truth
+from samples.dirt import FAULTS, READABLE, Slot, soil, spoil
+from samples.plan import Plan
+from samples.systems import TABLES, mode
+from samples.tools import Array
+from samples.writing import as_text, write_table
+
+DEFAULT_DIRT = 0.002
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One delivery of one dataset from one source: a file, or header and detail files of one slot."""
+
+    company: "Company" = field(repr=False, compare=False)
+    name: str  # source.dataset
+    night: int
+    revision: int
+    lands: int  # the night it lands
+    dirt: float
+    period: str = ""  # 2025-01, or 2025-01-05_2025-01-05
+    is_copy: bool = False
+
+    @property
+    def source(self) -> str:
+        """The system that delivers."""
+        return self.name.partition(".")[0]
+
+    @property
+    def dataset(self) -> str:
+        """The canonical kind of extract."""
+        return self.name.partition(".")[2]
+
+    @property
+    def as_of(self) -> date:
+        """The day that the delivery speaks for."""
+        return self.company.plan.start + timedelta(days=self.night)
+
+    @property
+    def slot(self) -> str:
+        """The part of the file name that says what the delivery speaks for."""
+        stamp = f"{self.period}_asof_{self.as_of}" if self.period else f"{self.as_of}"
+        return stamp + (f"_r{self.revision}" if self.revision else "") + ("_again" if self.is_copy else "")
+
+    def rows(self) -> pl.DataFrame:
+        """The file's rows in canonical terms, in order, with `_fault`, `_is_duplicate` and `_is_excluded`."""
+        return soil(self.company.slot(self), self.company.clean_rows(self), self.revision)
+
+    def files(self) -> list[str]:
+        """Paths of the delivery's files below the landing folder."""
+        return [f"{self.source}/{table.path.format(slot=self.slot)}" for table in TABLES[self.name].values()]
+
+    def write(self, landing: Path) -> list[Path]:
+        """Write the delivery's files below a landing folder."""
+        rows, written = self.rows(), []
+        for table, file in zip(TABLES[self.name].values(), self.files(), strict=True):
+            raw = rows.select(**table.columns())
+            if table.one_per:
+                raw = raw.unique(table.one_per, keep="first", maintain_order=True)
+            elif (rows["_fault"] != READABLE).any():
+                raw = spoil(as_text(raw, table.dialect), self.name, rows["_fault"])
+            write_table(raw, table.dialect, landing / file)
+            written.append(landing / file)
+        return written
+
+
+@dataclass(frozen=True)
+class Company:
+    """A simulated company. `events` are rows delivered once, `states` rows listed from one night until another."""
+
+    plan: Plan
+    master: master.Master
+    events: dict[str, pl.DataFrame]
+    states: dict[str, pl.DataFrame]
+
+    @cached_property
+    def _offsets(self) -> dict[str, Array]:
+        nights = np.arange(self.plan.days + 1)
+        return {name: np.searchsorted(frame["_night"].to_numpy(), nights) for name, frame in self.events.items()}
+
+    def slot(self, delivery: Delivery) -> Slot:
+        """What identifies the dirt of a delivery."""
+        return Slot(self.plan, delivery.name, delivery.night, delivery.period, delivery.dirt)
+
+    def clean_rows(self, delivery: Delivery) -> pl.DataFrame:
+        """A delivery's rows as they would be without dirt, with `_is_excluded`."""
+        if delivery.name in self.events:
+            first, end = self._offsets[delivery.name][delivery.night : delivery.night + 2]
+            rows = self.events[delivery.name].slice(first, end - first)
+        else:
+            listed = (pl.col("_from") <= delivery.night) & (pl.col("_to") > delivery.night)
+            if delivery.period:
+                listed &= pl.col("posted_on").dt.strftime("%Y-%m") == delivery.period
+            rows = self.states[delivery.name].filter(listed)
+        excluded = pl.col("_is_quotation") if "_is_quotation" in rows.columns else pl.lit(value=False)
+        return rows.with_columns(_is_excluded=excluded)
+
+    def deliveries(self, *, nights: int | None = None, dirt: float = DEFAULT_DIRT) -> list[Delivery]:
+        """Every delivery of the first nights in the order of landing: by night, then source and dataset."""
+        last = self.plan.days if nights is None else nights
+        found = [delivery for delivery in self._all(dirt) if delivery.lands < last]
+        return sorted(found, key=lambda d: (d.lands, d.name, d.night, d.period, d.revision, d.is_copy))
+
+    def _all(self, dirt: float) -> Iterator[Delivery]:
+        for name in (*self.events, *self.states):
+            for night, period in self._schedule(name):
+                first = Delivery(self, name, night, 0, night, dirt, period)
+                rows = len(self.clean_rows(first))
+                if not rows:
+                    continue
+                yield first
+                _, _, corrects, twice = self.slot(first).draw(rows)
+                if corrects:
+                    yield Delivery(self, name, night, 1, night + 1 + night % 2, dirt, period)
+                if twice:
+                    yield Delivery(self, name, night, 0, night + 1, dirt, period, is_copy=True)
+
+    def _schedule(self, name: str) -> list[tuple[int, str]]:
+        """Nights on which a dataset is delivered, with the period that the delivery is complete for."""
+        days = self.plan.days
+        if name == "sample_wms.stock_snapshot":
+            return [(night, f"{self._day(night)}_{self._day(night)}") for night in range(days)]
+        if name in self.events:
+            return [(night, "") for night in range(days)]
+        if name == "sample_ledger.gl_entry":
+            return self._journal_exports()
+        changes = self.states[name].select(pl.col("_from").unique())["_from"].to_list()
+        every = days if name == "sample_planning.budget_line" else self.plan.master_every_days
+        return [(night, "") for night in range(days) if night % every == 0 or night in changes]
+
+    def _journal_exports(self) -> list[tuple[int, str]]:
+        """On the plan's days and at its end each month so far; on the first of those days the month before again."""
+        exports = []
+        for night in range(self.plan.days):
+            day = self._day(night)
+            is_end = (day + timedelta(days=1)).month != day.month
+            if day.day in self.plan.journal_days or is_end or night == self.plan.days - 1:
+                exports.append((night, f"{day:%Y-%m}"))
+            if day.day == self.plan.journal_days[0]:
+                exports.append((night, f"{day - timedelta(days=day.day):%Y-%m}"))
+        return exports
+
+    def _day(self, night: int) -> date:
+        return self.plan.start + timedelta(days=night)
+
+    def write(self, landing: Path, *, nights: int | None = None, dirt: float = DEFAULT_DIRT) -> int:
+        """Write the deliveries of the first nights (all where None); returns how many files were written."""
+        return sum(len(delivery.write(landing)) for delivery in self.deliveries(nights=nights, dirt=dirt))
+
+    def current(self, deliveries: Iterable[Delivery] | None = None) -> dict[str, pl.DataFrame]:
+        """Current rows by `source.dataset`, in canonical terms, once these deliveries (or all) have been taken."""
+        return truth.current_rows(self.deliveries() if deliveries is None else deliveries)
+
+    def truth(self, deliveries: Iterable[Delivery] | None = None, *, currency: str = "USD") -> dict[str, pl.DataFrame]:
+        """What each fact must come to once these deliveries (or all) have been taken, in any order."""
+        return truth.facts(self.current(deliveries), reporting_currency=currency)
+
+    def expected_quarantine(self, deliveries: Iterable[Delivery] | None = None) -> pl.DataFrame:
+        """Rows that must be held back: source, dataset, as_of, period, revision, row (from 0), kind, column, rule."""
+        return truth.quarantine(self.deliveries() if deliveries is None else deliveries, FAULTS)
+
+    def expected_balance(self, deliveries: Iterable[Delivery] | None = None) -> pl.DataFrame:
+        """Per delivery rows_in, rows_accepted, rows_quarantined, rows_duplicate, rows_excluded."""
+        return truth.balance(self.deliveries() if deliveries is None else deliveries)
+
+
+def build(plan: Plan) -> Company:
+    """Simulate the company that a plan describes."""
+    world = master.master_data(plan)
+    lines = purchasing.order_lines(world)
+    receipts, lines = purchasing.receipts(world, lines)
+    orders, operations = production.production(world)
+    events = {
+        "sample_erp.purchase_order_line": purchasing.line_versions(world, lines),
+        "sample_wms.goods_receipt": purchasing.receipt_versions(world, lines, receipts),
+        "sample_mes.production_order": production.order_versions(world, orders),
+        "sample_mes.operation_confirmation": production.confirmations(world, orders, operations),
+        "sample_ledger.fx_rate": master.fx_rates(world),
+    }
+    if plan.has_stock:
+        events["sample_wms.stock_snapshot"] = stock.stock_days(world, lines, receipts, orders)
+    states = master.state_frames(world)
+    if plan.has_finance:
+        posted = finance.journal(world, lines, receipts, orders, operations)
+        states["sample_ledger.gl_entry"] = posted
+        if not plan.id_offset:
+            states["sample_planning.budget_line"] = finance.budget(world, posted)
+    return Company(plan, world, {name: frame.sort("_night", maintain_order=True) for name, frame in events.items()}, states)
+
+
+__all__ = ["DEFAULT_DIRT", "Company", "Delivery", "build", "mode"]

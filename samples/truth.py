@@ -1,0 +1,156 @@
+"""What deliveries must come to: the rules of acceptance and the facts' measures, written down a second time.
+
+Nothing here is shared with the mart's own code. Current rows follow from the set of deliveries alone, so the truth of
+any subset, landed in any order, is known.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from samples.dirt import READABLE, Fault
+from samples.systems import mode
+
+if TYPE_CHECKING:
+    from samples.company import Delivery
+
+KEYS = {
+    "site": ("site_id",),
+    "work_center": ("work_center_id",),
+    "item": ("item_id",),
+    "item_cost": ("item_id", "site_id", "valid_from"),
+    "supplier": ("supplier_id",),
+    "account": ("account_id",),
+    "cost_center": ("cost_center_id",),
+    "fiscal_period": ("calendar_id", "period_id"),
+    "fx_rate": ("rate_date", "from_currency", "to_currency", "rate_type"),
+    "code_map": ("entity", "code_space", "code"),
+    "purchase_order_line": ("po_id", "line_no"),
+    "goods_receipt": ("receipt_id", "line_no"),
+    "stock_snapshot": ("snapshot_date", "site_id", "item_id", "location", "lot"),
+    "production_order": ("order_id",),
+    "operation_confirmation": ("confirmation_id",),
+    "gl_entry": ("journal_id", "line_no"),
+    "budget_line": ("version", "scenario", "account_id", "cost_center_id", "period_start"),
+}
+DATED_BY = {"gl_entry": "posted_on", "stock_snapshot": "snapshot_date"}
+
+
+def _with_order(delivery: "Delivery") -> pl.DataFrame:
+    return (
+        delivery.rows()
+        .filter(~pl.col("_is_duplicate") & ~pl.col("_is_excluded"))
+        .with_columns(_as_of=pl.lit(delivery.night), _revision=pl.lit(delivery.revision), _period=pl.lit(delivery.period))
+    )
+
+
+def current_rows(deliveries: Iterable["Delivery"]) -> dict[str, pl.DataFrame]:
+    """Current rows of each `source.dataset` after a set of deliveries; datasets never delivered are left out."""
+    by_name: dict[str, list[pl.DataFrame]] = {}
+    for delivery in deliveries:
+        if not delivery.is_copy:
+            by_name.setdefault(delivery.name, []).append(_with_order(delivery))
+    resolve = {"delta": _of_deltas, "append": _of_appends, "snapshot": _of_complete, "period": _of_complete}
+    return {
+        name: resolve[mode(name)](pl.concat(frames), name.partition(".")[2]).select(pl.exclude("^_.*$"))
+        for name, frames in by_name.items()
+    }
+
+
+def _is_readable() -> pl.Expr:
+    return pl.col("_fault") == READABLE
+
+
+def _of_deltas(rows: pl.DataFrame, dataset: str) -> pl.DataFrame:
+    """The newest readable version of each key, unless it says that the row is gone."""
+    order = ["updated_at"] if "updated_at" in rows.columns else []
+    newest = (
+        rows.filter(_is_readable())
+        .sort(*order, "_as_of", "_revision")
+        .unique(KEYS[dataset], keep="last", maintain_order=True)
+    )
+    return newest.filter(~pl.col("is_deleted")) if "is_deleted" in rows.columns else newest
+
+
+def _of_appends(rows: pl.DataFrame, dataset: str) -> pl.DataFrame:
+    """The readable rows of each slot's newest revision."""
+    newest = rows.filter(pl.col("_revision") == pl.col("_revision").max().over("_as_of"))
+    return newest.filter(_is_readable()).sort("_as_of").unique(KEYS[dataset], keep="last", maintain_order=True)
+
+
+def _of_complete(rows: pl.DataFrame, dataset: str) -> pl.DataFrame:
+    """The newest readable version of each key that every later complete delivery of its period still lists."""
+    key = KEYS[dataset]
+    rows = rows.with_columns(_order=pl.col("_as_of") * 1000 + pl.col("_revision"))
+    seen = rows.group_by(key).agg(_last_seen=pl.col("_order").max())
+    newest = rows.filter(_is_readable()).sort("_order").unique(key, keep="last", maintain_order=True)
+    claims = rows.group_by("_period").agg(_claimed=pl.col("_order").max())
+    if dataset in DATED_BY:
+        day = pl.col(DATED_BY[dataset])
+        by_day = pl.col("_period").str.contains("_").any()
+        period = pl.format("{}_{}", day, day) if rows.select(by_day).item() else day.dt.strftime("%Y-%m")
+        newest = newest.with_columns(_period=period)
+    return (
+        newest.join(seen, on=key, how="left", nulls_equal=True)
+        .join(claims, on="_period", how="left")
+        .filter(pl.col("_claimed").is_null() | (pl.col("_last_seen") >= pl.col("_claimed")))
+    )
+
+
+def quarantine(deliveries: Iterable["Delivery"], faults: dict[str, tuple[Fault, ...]]) -> pl.DataFrame:
+    """Rows that must be held back, by delivery and position."""
+    frames = []
+    for delivery in deliveries:
+        bad = delivery.rows().with_row_index("row").filter(~_is_readable()).select("row", "_fault")
+        if len(bad):
+            known = faults[delivery.name]
+            frames.append(
+                bad.select(
+                    source=pl.lit(delivery.source),
+                    dataset=pl.lit(delivery.dataset),
+                    as_of=pl.lit(delivery.as_of),
+                    period=pl.lit(delivery.period),
+                    revision=pl.lit(delivery.revision),
+                    is_copy=pl.lit(delivery.is_copy),
+                    row="row",
+                    **{
+                        part: pl.col("_fault").replace_strict(
+                            {number: getattr(fault, part) for number, fault in enumerate(known)}, return_dtype=pl.String
+                        )
+                        for part in ("kind", "column", "rule", "cell")
+                    },
+                )
+            )
+    return pl.concat(frames) if frames else pl.DataFrame()
+
+
+def balance(deliveries: Iterable["Delivery"]) -> pl.DataFrame:
+    """What each delivery's rows must be counted as."""
+    rows = []
+    for delivery in deliveries:
+        content = delivery.rows()
+        bad, duplicate, excluded = (
+            int(mask.sum()) for mask in (content["_fault"] != READABLE, content["_is_duplicate"], content["_is_excluded"])
+        )
+        rows.append(
+            {
+                "source": delivery.source,
+                "dataset": delivery.dataset,
+                "as_of": delivery.as_of,
+                "period": delivery.period,
+                "revision": delivery.revision,
+                "is_copy": delivery.is_copy,
+                "rows_in": len(content),
+                "rows_accepted": len(content) - bad - duplicate - excluded,
+                "rows_quarantined": bad,
+                "rows_duplicate": duplicate,
+                "rows_excluded": excluded,
+            }
+        )
+    return pl.DataFrame(rows)
+
+
+def facts(current: dict[str, pl.DataFrame], *, reporting_currency: str) -> dict[str, pl.DataFrame]:
+    """Placeholder until the facts' contracts stand."""
+    return {}
