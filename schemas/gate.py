@@ -5,10 +5,10 @@ Polars evaluates exactly on decimals) and *expects* (Great Expectations' own nam
 A gate whose columns are no measures is judged on the rows themselves.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import polars as pl
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Severity = Literal["fail", "warn"]
 Judged = Literal["extracts", "facts"]
@@ -69,3 +69,9 @@ class Suite(_Model):
     driving: Measures = {}
     derived: Measures = {}
     gates: tuple[Gate, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _driven(self) -> Self:
+        if self.driving and self.judges == "extracts":
+            raise ValueError("`driving` is for facts: an extract is driven by nothing")
+        return self

@@ -8,12 +8,14 @@ columns are converted. Nothing is imported where nothing is to be judged.
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
+from pathlib import Path
 from typing import Literal
 
 import polars as pl
 
-from flows.io.gates_engine import SUBJECT, Verdict, import_great_expectations, is_unknown, preload, run, says_about_null
-from flows.io.gates_files import Plan, PlannedGate, contract_of, expressions, load_suites, plan, stands_for
+from flows.io.gates_engine import Verdict, import_great_expectations, is_unknown, preload, run, says_about_null
+from flows.io.gates_files import GATES, Plan, PlannedGate, contract_of, load_suites, plan
+from flows.io.gates_measures import SLICE, SUBJECT, measure_extract, measure_slices, with_missing_members
 from schemas.errors import GateError
 from schemas.gate import COLUMN_ARGUMENTS, Gate, Severity
 
@@ -30,7 +32,17 @@ __all__ = [
 
 Status = Literal["passed", "warned", "failed"]
 
-SLICE = ("source", "_slice")
+_COUNTS = {
+    "rows_in": pl.Int64,
+    "rows_accepted": pl.Int64,
+    "rows_quarantined": pl.Int64,
+    "rows_duplicate": pl.Int64,
+    "rows_excluded": pl.Int64,
+    "tolerance_rows": pl.Int64,
+    "tolerance_share": pl.Float64,
+    "allow_empty": pl.Boolean,
+}
+"""What a suite may derive from beside measures of the rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,20 +95,24 @@ class GateResult:
 
 
 def judge_extract(
-    dataset: str, source: str, staged: pl.DataFrame | pl.LazyFrame, facts: ExtractFacts, *, checked_at: datetime
+    dataset: str,
+    source: str,
+    staged: pl.DataFrame | pl.LazyFrame,
+    facts: ExtractFacts,
+    *,
+    checked_at: datetime,
+    folder: Path = GATES,
 ) -> list[GateResult]:
     """Judge one extract: `staged` are its good rows in the columns of the dataset's contract.
 
     Returns one result per gate; any `failed` one blocks the extract. Raises GateError for a wrong gate file.
     """
-    todo = plan("extracts", dataset)
+    todo = plan("extracts", dataset, folder)
     if not todo.gates:
         return []
-    rows, known = staged.lazy(), asdict(facts)
-    schema = rows.collect_schema()
-    measured = rows.select(expressions(todo.measures, schema)).collect() if todo.measures else pl.DataFrame({"": [0]})
-    counts = pl.DataFrame([known], schema=_COUNTS)
-    frame = _derived(pl.concat([measured, counts], how="horizontal"), todo)
+    rows = staged.lazy()
+    counts = pl.LazyFrame([asdict(facts)], schema=_COUNTS)
+    frame = measure_extract(rows, counts, todo)
     subject = Subject(dataset, source, facts.as_of, facts.as_of, facts.extract)
     verdicts = _judge(frame, rows.with_columns(pl.lit(0).alias(SUBJECT)), todo, by_subject=False)
     results = []
@@ -114,6 +130,7 @@ def judge_slices(
     *,
     checked_at: datetime,
     members: Mapping[str, pl.Series] | None = None,
+    folder: Path = GATES,
 ) -> list[GateResult]:
     """Judge the slices of a built chunk, each by itself.
 
@@ -125,11 +142,11 @@ def judge_slices(
     Returns one result per gate and slice that does not pass, and per gate and source one for all slices that pass.
     Any `failed` one blocks its slice. Raises GateError for a wrong gate file.
     """
-    todo = plan("facts", fact)
+    todo = plan("facts", fact, folder)
     if not todo.gates:
         return []
-    lazy = _with_missing_members(rows.lazy(), fact, members)
-    frame = _derived(_measured_slices(fact, lazy, driving, todo), todo)
+    lazy = with_missing_members(rows.lazy(), contract_of("facts", fact), members or {})
+    frame = measure_slices(lazy, None if driving is None else driving.lazy(), todo)
     if frame.is_empty():
         return []
     numbered = lazy.join(frame.select(*SLICE, SUBJECT).lazy(), on=SLICE, how="left", nulls_equal=True)
@@ -140,53 +157,6 @@ def judge_slices(
         for name, verdict in verdicts.items()
         for result in _slice_results(todo.gates[name], verdict, slices, frame, checked_at)
     ]
-
-
-_COUNTS = {
-    "rows_in": pl.Int64,
-    "rows_accepted": pl.Int64,
-    "rows_quarantined": pl.Int64,
-    "rows_duplicate": pl.Int64,
-    "rows_excluded": pl.Int64,
-    "tolerance_rows": pl.Int64,
-    "tolerance_share": pl.Float64,
-    "allow_empty": pl.Boolean,
-}
-
-
-def _measured_slices(
-    fact: str, rows: pl.LazyFrame, driving: pl.DataFrame | pl.LazyFrame | None, todo: Plan
-) -> pl.DataFrame:
-    """One row per slice that has rows or should have some, with the measures of both sides."""
-    measured = rows.group_by(SLICE).agg(expressions(todo.measures, rows.collect_schema()))
-    if todo.driving:
-        if driving is None:
-            where = next(iter(todo.driving.values()))[1]
-            raise GateError(f"{fact} has control totals, and no driving rows were given to compare with", where=where)
-        expected = driving.lazy()
-        totals = expected.group_by(SLICE).agg(expressions(todo.driving, expected.collect_schema()))
-        measured = measured.join(totals, on=SLICE, how="full", coalesce=True, nulls_equal=True)
-    return measured.sort(SLICE).collect()
-
-
-def _with_missing_members(rows: pl.LazyFrame, fact: str, members: Mapping[str, pl.Series] | None) -> pl.LazyFrame:
-    """`rows` with `<key>_has_no_member` for each durable key that stands beside a natural id."""
-    dimensions = contract_of("facts", fact).marked("dimension")
-    keys = [pair["key"] for pair in stands_for("reference", contract_of("facts", fact))]
-    known = members or {}
-    return rows.with_columns(
-        (
-            ~pl.col(key).is_in(known[dimensions[key]].implode()) if dimensions[key] in known else pl.lit(value=False)
-        ).alias(f"{key}_has_no_member")
-        for key in keys
-    )
-
-
-def _derived(frame: pl.DataFrame, todo: Plan) -> pl.DataFrame:
-    """`frame` with the derived measures, in the order of the file, and its rows numbered as subjects."""
-    for name, measure in todo.derived.items():
-        frame = frame.with_columns(expressions({name: measure}, frame.columns))
-    return frame.with_row_index(SUBJECT)
 
 
 def _judge(frame: pl.DataFrame, rows: pl.LazyFrame, todo: Plan, *, by_subject: bool) -> dict[str, Verdict]:

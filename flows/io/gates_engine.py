@@ -17,11 +17,9 @@ from typing import Any
 import polars as pl
 
 from flows.io.gates_files import PlannedGate
+from flows.io.gates_measures import SUBJECT
 from schemas.errors import GateError
 from schemas.gate import Gate
-
-SUBJECT = "_subject"
-"""Column of a judged frame that numbers what is judged: 0 for an extract, the slice's row for a fact."""
 
 _lock = threading.RLock()
 

@@ -6,7 +6,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import yaml
 from pydantic import ValidationError
 
@@ -139,7 +138,7 @@ def _merge(merged: Plan, loaded: LoadedSuite, names: Mapping[str, str]) -> None:
     if twice := (merged.measures.keys() & merged.driving.keys()) | (
         merged.derived.keys() & (merged.measures.keys() | merged.driving.keys())
     ):
-        raise GateError(f"{sorted(twice)[0]!r} is measured twice", where=file, remedy="Give one of them another name")
+        raise GateError(f"{min(twice)!r} is measured twice", where=file, remedy="Give one of them another name")
     for gate, line in zip(suite.gates, loaded.lines, strict=True):
         filled = gate.model_copy(
             update={"name": _filled(gate.name, names), "arguments": _filled(gate.arguments, names)}
@@ -168,19 +167,3 @@ def _filled(value: Any, names: Mapping[str, str]) -> Any:
     if isinstance(value, dict):
         return {key: _filled(one, names) for key, one in value.items()}
     return [_filled(one, names) for one in value] if isinstance(value, list) else value
-
-
-def expressions(measures: Mapping[str, tuple[str, str]], columns: Iterable[str]) -> list[pl.Expr]:
-    """The measures as Polars expressions. Raises GateError where one names a column that is not there."""
-    known = set(columns)
-    made = []
-    for name, (sql, where) in measures.items():
-        expression = pl.sql_expr(sql)
-        if missing := set(expression.meta.root_names()) - known:
-            raise GateError(
-                f"{name!r} measures {sorted(missing)[0]!r}, which is not there",
-                where=where,
-                remedy=f"There are: {', '.join(sorted(known))}",
-            )
-        made.append(expression.alias(name))
-    return made

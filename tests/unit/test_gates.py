@@ -1,0 +1,226 @@
+"""The first suites: what each gate holds back and what it lets through, and that every rule in the files is needed."""
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from flows.io import gates, gates_files
+from schemas import columns as c
+from schemas.catalog import FACTS
+from schemas.contract import FactContract
+from schemas.registry import Fact
+
+NOW = datetime(2026, 3, 1, 6, tzinfo=UTC)
+DAY, NEXT = date(2026, 2, 1), date(2026, 2, 2)
+ROWS = ("rows_in", "rows_accepted", "rows_quarantined", "rows_duplicate", "rows_excluded")
+GOOD = gates.ExtractFacts("e1", DAY, 100, 90, 5, 3, 2)
+NOTHING = dict.fromkeys(ROWS, 0)
+
+
+class OrderLine(FactContract):
+    """A small fact with one column of each kind that suites stand for."""
+
+    po_id = c.code("Order", "purchase_order", key=True)
+    item_id = c.code("Item", "item", null=True)
+    item_key = c.durable_key("Item", "dim_item")
+    ordered_qty = c.quantity("Ordered")
+    ordered_amount = c.amount("Ordered", null=True)
+    ordered_amount_reporting = c.amount("Ordered, in reporting currency", null=True)
+
+
+@pytest.fixture(autouse=True)
+def small_fact(monkeypatch):
+    fact = Fact("fct_purchase_order_line", OrderLine, "supplier", "ordered_on", {})
+    monkeypatch.setitem(FACTS, fact.name, fact)
+    gates_files.plan.cache_clear()
+    yield
+    gates_files.plan.cache_clear()
+
+
+def not_passed(results):
+    return {(one.gate, one.subject.source, one.subject.day, one.status) for one in results if one.status != "passed"}
+
+
+@dataclass(frozen=True)
+class ExtractCase:
+    """What differs from a good extract, and which gates must say so."""
+
+    name: str
+    counts: dict = field(default_factory=dict)
+    columns: dict = field(default_factory=dict)
+    said: tuple[tuple[str, str], ...] = ()
+
+    def holds(self, folder: Path = gates_files.GATES) -> bool:
+        staged = pl.DataFrame(
+            {"po_id": ["1", "2"], "line_no": ["1", ""], "ordered_on": [DAY, DAY], "promised_on": [NEXT, NEXT]}
+        ).with_columns(pl.Series(name, values) for name, values in self.columns.items())
+        facts = replace(GOOD, **self.counts)
+        results = gates.judge_extract("purchase_order_line", "erp", staged, facts, checked_at=NOW, folder=folder)
+        known = gates_files.plan("extracts", "purchase_order_line", folder).gates
+        return not_passed(results) == {(gate, "erp", DAY, status) for gate, status in self.said if gate in known}
+
+
+def quarantined(count, of, **tolerances):
+    return {"rows_in": of, "rows_quarantined": count, "rows_accepted": of - count - 5, **tolerances}
+
+
+EMPTY, LOST = (("not_empty", "failed"),), (("row_balance", "failed"),)
+TOO_MANY, UNUSABLE = (("quarantined_rows_tolerable", "failed"),), (("something_usable", "failed"),)
+EARLY = (("promised_after_ordered", "warned"),)
+EXTRACTS = [
+    ExtractCase("good"),
+    ExtractCase("empty", NOTHING, said=EMPTY),
+    ExtractCase("empty as allowed", NOTHING | {"allow_empty": True}),
+    *(ExtractCase(f"{name} one more", {name: getattr(GOOD, name) + 1}, said=LOST) for name in ROWS),
+    ExtractCase("one row less", {"rows_in": 99}, said=LOST),
+    ExtractCase("small, ten bad", quarantined(10, of=100)),
+    ExtractCase("small, eleven bad", quarantined(11, of=100), said=TOO_MANY),
+    ExtractCase("large, a twentieth bad", quarantined(50, of=1000)),
+    ExtractCase("large, more than a twentieth bad", quarantined(51, of=1000), said=TOO_MANY),
+    ExtractCase("tolerated rows", quarantined(3, of=100, tolerance_rows=3)),
+    ExtractCase("more than the tolerated rows", quarantined(4, of=100, tolerance_rows=3), said=TOO_MANY),
+    ExtractCase("tolerated share", quarantined(20, of=100, tolerance_share=0.2)),
+    ExtractCase("more than the tolerated share", quarantined(21, of=100, tolerance_share=0.2), said=TOO_MANY),
+    ExtractCase("rows or share", quarantined(20, of=100, tolerance_share=0.2, tolerance_rows=3)),
+    ExtractCase("rows or share, the other", quarantined(30, of=100, tolerance_share=0.2, tolerance_rows=30)),
+    ExtractCase("nothing tolerated", quarantined(1, of=100, tolerance_share=0.0), said=TOO_MANY),
+    ExtractCase("all bad", NOTHING | {"rows_in": 3, "rows_quarantined": 3}, said=UNUSABLE),
+    ExtractCase("all excluded", NOTHING | {"rows_in": 3, "rows_excluded": 3}),
+    ExtractCase("no key", columns={"po_id": [None, "2"]}, said=(("po_id_given", "failed"),)),
+    ExtractCase("no second key", columns={"line_no": ["1", None]}, said=(("line_no_given", "failed"),)),
+    ExtractCase("promised before", columns={"promised_on": [DAY, date(2026, 1, 31)]}, said=EARLY),
+    ExtractCase("promised on the day, or not", columns={"promised_on": [DAY, None]}),
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SliceCase:
+    """What differs from good slices (row by row), and which gates must say so of which day."""
+
+    name: str
+    rows: dict = field(default_factory=dict)
+    driving: dict = field(default_factory=dict)
+    keep: tuple[int, ...] = (0, 1, 2)
+    said: tuple[tuple[str, date, str], ...] = ()
+    members: tuple[int, ...] | None = (11, 12)
+
+    def holds(self, folder: Path = gates_files.GATES) -> bool:
+        driving = pl.DataFrame(
+            {
+                "source": ["erp"] * 3,
+                "_slice": [DAY, DAY, NEXT],
+                "ordered_qty": pl.Series([Decimal("1.5"), Decimal("2.5"), Decimal(4)], dtype=pl.Decimal(18, 4)),
+            }
+        )
+        rows = driving.with_columns(
+            row_key=pl.Series([1, 2, 3]),
+            po_id=pl.Series(["1", "2", "3"]),
+            item_id=pl.Series(["a", "b", None]),
+            item_key=pl.Series([11, 12, -1]),
+            ordered_amount=pl.Series([Decimal(1), Decimal(2), None], dtype=pl.Decimal(18, 4)),
+            ordered_amount_reporting=pl.Series([Decimal(1), Decimal(2), None], dtype=pl.Decimal(18, 4)),
+        )
+        results = gates.judge_slices(
+            "fct_purchase_order_line",
+            altered(rows, self.rows)[list(self.keep)],
+            altered(driving, self.driving),
+            checked_at=NOW,
+            members=None if self.members is None else {"dim_item": pl.Series(self.members)},
+            folder=folder,
+        )
+        known = gates_files.plan("facts", "fct_purchase_order_line", folder).gates
+        return not_passed(results) == {(gate, "erp", day, status) for gate, day, status in self.said if gate in known}
+
+
+def altered(frame, columns):
+    return frame.with_columns(pl.Series(name, values, dtype=frame[name].dtype) for name, values in columns.items())
+
+
+def qty(*values):
+    return {"ordered_qty": [Decimal(value) for value in values]}
+
+
+BIG = "10000000000000"
+COUNT_GAP, QTY_GAP = ("row_count_reconciles", DAY, "failed"), ("ordered_qty_reconciles", DAY, "failed")
+LATER_GAPS = (("row_count_reconciles", NEXT, "failed"), ("ordered_qty_reconciles", NEXT, "failed"))
+RATE = ("ordered_amount_converted", DAY, "warned")
+ITEM = ("item_id_known", DAY, "warned")
+SLICES = [
+    SliceCase("good"),
+    SliceCase("repeated in a slice", {"row_key": [2, 2, 3]}, said=(("grain_unique", DAY, "failed"),)),
+    SliceCase("repeated in another slice", {"row_key": [1, 2, 1]}),
+    SliceCase("no key", {"po_id": ["1", None, "3"]}, said=(("po_id_given", DAY, "failed"),)),
+    SliceCase("unknown item", {"item_key": [-1, 12, -1]}, said=(ITEM,)),
+    SliceCase("item that no master data has", {"item_key": [13, 12, -1]}, said=(ITEM,)),
+    SliceCase("members not known", {"item_key": [13, 12, -1]}, members=None),
+    SliceCase("unknown item, members not known", {"item_key": [-1, 12, -1]}, said=(ITEM,), members=None),
+    SliceCase("no item", {"item_id": ["", None, None], "item_key": [-1, -1, -1]}),
+    SliceCase("no rate", {"ordered_amount_reporting": [None, Decimal(2), None]}, said=(RATE,)),
+    SliceCase("no amount", {"ordered_amount": [None, Decimal(2), None]}),
+    SliceCase("a row lost", keep=(0, 2), said=(COUNT_GAP, QTY_GAP)),
+    SliceCase("a row too many", keep=(0, 1, 1, 2), said=(COUNT_GAP, QTY_GAP, ("grain_unique", DAY, "failed"))),
+    SliceCase("a slice lost", keep=(2,), said=(COUNT_GAP, QTY_GAP)),
+    SliceCase("a slice of nothing", driving={"_slice": [NEXT] * 3}, said=(COUNT_GAP, QTY_GAP, *LATER_GAPS)),
+    SliceCase("less by the last decimal", qty("1.4999", "2.5", "4"), said=(QTY_GAP,)),
+    SliceCase("more by the last decimal", qty("1.5001", "2.5", "4"), said=(QTY_GAP,)),
+    SliceCase("more than a float can tell", qty(BIG, "0.0001", "4"), qty(BIG, "0", "4"), said=(QTY_GAP,)),
+]  # fmt: skip
+
+CASES = [*EXTRACTS, *SLICES]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_first_suites(case):
+    assert case.holds()
+
+
+OPPOSITES = {
+    "severity: fail": "severity: warn",
+    "severity: warn": "severity: fail",
+    "value_set: [0]": "value_set: [1]",
+    "or_equal: true": "or_equal: false",
+    "column_A: rows_in, column_B: rows_wanted": "column_A: rows_wanted, column_B: rows_in",
+    "column_A: quarantine_limit, column_B: rows_quarantined": "column_A: rows_quarantined, column_B: quarantine_limit",
+    "then 0 else 1": "then 1 else 0",
+    "then 1 else 0": "then 0 else 1",
+    "tolerance_rows is null and tolerance_share is null": "tolerance_rows is not null or tolerance_share is not null",
+    "greatest": "least",
+    " - ": " + ",
+    "0.05 ": "0.06 ",
+    "(10,": "(11,",
+    "rows_quarantined > 0": "rows_quarantined <= 0",
+    "rows_accepted = 0": "rows_accepted <> 0",
+    " < ": " >= ",
+    " <= ": " < ",
+    "distinct ": "",
+    "<> ''": "= ''",
+    "= -1": "<> -1",
+    "or {key}_has_no_member": "or not {key}_has_no_member",
+    "is not null": "is null",
+    "{reporting} is null": "{reporting} is not null",
+    "sum(": "max(",
+}
+"""Turns of a rule in the files."""
+
+
+def turned_rules():
+    """One gate file with one rule turned into its opposite: (file name, text)."""
+    for file in sorted(gates_files.GATES.glob("*.yaml")):
+        lines = file.read_text(encoding="utf-8").splitlines()
+        for at, line in enumerate(lines):
+            if not line.lstrip().startswith(("#", "- ", "reason:")):
+                for rule, opposite in OPPOSITES.items():
+                    if rule in line:
+                        turned = [*lines[:at], line.replace(rule, opposite), *lines[at + 1 :]]
+                        yield pytest.param(file.name, "\n".join(turned), id=f"{file.stem}:{at + 1} {rule}")
+
+
+@pytest.mark.parametrize(("name", "text"), [*turned_rules()])
+def test_each_rule_turned_into_its_opposite_is_noticed(name, text, tmp_path):
+    (tmp_path / name).write_text(text)
+    cases = EXTRACTS if "judges: extracts" in text else SLICES
+    assert not all(case.holds(tmp_path) for case in cases)
