@@ -106,7 +106,7 @@ def load_settings(**overrides: Any) -> Settings:
 
 
 def child_environment(values: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a process that we start: this one's, without Prefect settings meant for others, and `values`."""
+    """The environment of a process that we start: this one's without foreign Prefect settings, and `values`."""
     kept = {name: value for name, value in os.environ.items() if not name.upper().startswith("PREFECT_")}
     return kept | dict(values)
 

@@ -1,0 +1,159 @@
+"""Verbs that look: status, verify, quarantine. They change nothing."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import cyclopts
+
+from flows.report import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from flows.io.warehouse import Session
+
+quarantine = cyclopts.App(name="quarantine", help="Look at rows that were held back, and why.")
+
+
+def status(*, json: bool = False) -> ExitCode:
+    """Show per source and dataset the last extract, and per table what waits to be built.
+
+    Parameters
+    ----------
+    json
+        Print JSON.
+    """
+    from flows import console
+    from flows.io import look
+    from schemas.catalog import DIMENSIONS, FACTS
+
+    with _warehouse() as session:
+        extracts, tables = look.last_extracts(session), look.slices(session)
+        versions = {name: table.logic_version for name, table in (FACTS | DIMENSIONS).items()}
+        stale = look.stale_slices(session, versions)
+    if json:
+        console.print_json({"extracts": extracts, "tables": tables, "stale": stale})
+        return ExitCode.OK
+    if not extracts:
+        console.out.print("No extract has been taken yet: put files into the landing folder, then `opsmart nightly`.")
+    _show("Extracts", extracts, ("source", "dataset", "slot", "state", "accepted_at"),
+          ("rows_in", "rows_accepted", "rows_quarantined", "pending", "blocked"))  # fmt: skip
+    _show("Tables", tables, ("table_name", "published_at"), ("row_count", "published", "dirty", "blocked"))
+    if stale:
+        _show("Built by an older logic (opsmart rebuild --stale)", stale, ("table_name",), ("logic_version", "slices"))
+    return ExitCode.OK
+
+
+def verify(*, json: bool = False) -> ExitCode:
+    """Check that lake, ledger and mart agree; for after a restore, or for peace of mind. Exit code 1 if they do not.
+
+    Parameters
+    ----------
+    json
+        Print JSON.
+    """
+    from flows import console
+    from flows import pipeline as work
+    from flows.settings import load_settings
+
+    with console.waiting("Comparing lake, ledger and mart …"), work.open(load_settings()) as pipeline:
+        differences = [str(difference) for difference in pipeline.verify()]
+    if json:
+        console.print_json({"agrees": not differences, "differences": differences})
+    elif differences:
+        for difference in differences:
+            console.out.print(f"✗ {difference}", markup=False)
+    else:
+        console.out.print("Lake, ledger and mart agree.")
+    return ExitCode.FAILED if differences else ExitCode.OK
+
+
+@quarantine.command(name="list")
+def list_quarantine(*, source: str | None = None, dataset: str | None = None, json: bool = False) -> ExitCode:
+    """Count quarantined rows per extract and rule.
+
+    Parameters
+    ----------
+    source
+        Only this source.
+    dataset
+        Only this dataset.
+    json
+        Print JSON.
+    """
+    from flows import console
+    from flows.io import look
+
+    with _warehouse() as session:
+        found = look.quarantine(session, source, dataset)
+    if json:
+        console.print_json(found)
+    elif not found:
+        console.out.print("No row is in quarantine.")
+    else:
+        texts = ("extract_id", "source", "dataset", "slot", "rule", "column_name", "example")
+        _show("Quarantine (opsmart quarantine show EXTRACT)", found, texts, ("row_count",))
+    return ExitCode.OK
+
+
+@quarantine.command(name="show")
+def show_quarantine(extract: int, /, *, limit: int = 20, json: bool = False) -> ExitCode:
+    """Show the quarantined rows of one extract as they were delivered; personal data is masked.
+
+    Parameters
+    ----------
+    extract
+        Its number, from `opsmart quarantine list`.
+    limit
+        At most this many.
+    json
+        Print JSON.
+    """
+    from flows import console
+    from flows.io import look
+
+    if limit < 1:
+        raise UsageError(f"--limit {limit} shows nothing.", remedy="give a number from 1 on")
+    with _warehouse() as session:
+        found = look.quarantined_rows(session, extract, limit)
+    if json:
+        console.print_json(found)
+    elif not found:
+        console.out.print(f"Extract {extract} has no row in quarantine.")
+    else:
+        console.out.print(f"Extract {extract}: {found[0]['file']}", markup=False)
+        _show("", found, ("row_no", "rule", "column_name", "value", "raw"), ())
+    return ExitCode.OK
+
+
+@contextmanager
+def _warehouse() -> Iterator["Session"]:
+    from flows import startup
+    from flows.io.warehouse import Warehouse
+    from flows.settings import load_settings
+
+    settings = load_settings()
+    startup.migrate(settings)
+    with Warehouse.at(startup.warehouse_url(settings)).session() as session:
+        yield session
+
+
+def _show(title: str, rows: Sequence[dict[str, Any]], texts: Sequence[str], numbers: Sequence[str]) -> None:
+    from flows import console
+
+    if not rows:
+        return
+    columns = (*texts, *numbers)
+    cells = [[_cell(row[column]) for column in columns] for row in rows]
+    names = [column.removesuffix("_name").replace("_", " ") for column in columns]
+    console.out.print(console.table(title, names, cells, numbers_from=len(texts)))
+    console.out.print()
+
+
+def _cell(value: Any) -> str:
+    from datetime import datetime
+
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M")
+    return f"{value:,}" if isinstance(value, int) and abs(value) >= 10_000 else str(value)

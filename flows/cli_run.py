@@ -1,0 +1,152 @@
+"""Verbs that run something: nightly, backfill, rebuild, serve."""
+
+import time
+from datetime import date
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from flows.report import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from prefect.client.schemas.objects import State
+
+    from flows.startup import Installation
+
+Day = Annotated[date, Parameter(help="as in 2026-03-31")]
+
+
+def nightly(*, sample: bool = False) -> ExitCode:
+    """Take what every source has pending, rebuild what that touches, publish what differs.
+
+    Parameters
+    ----------
+    sample
+        First write the extracts of the sample company, where the landing folder is empty.
+    """
+    started = time.monotonic()
+    installation = _bring_up()
+    if sample:
+        from flows import cli_warehouse
+
+        if cli_warehouse.is_landing_empty(installation.settings):
+            cli_warehouse.write_sample(installation.settings)
+    return _run(installation, _nightly_flow, started)
+
+
+def backfill(
+    *, start: Day, end: Day, source: str | None = None, dataset: str | None = None, plan: bool = False
+) -> ExitCode:
+    """Build the slices of some days again, the first and the last day included.
+
+    Parameters
+    ----------
+    start
+        First day.
+    end
+        Last day.
+    source
+        Only slices anchored on this source.
+    dataset
+        Only facts that read this dataset.
+    plan
+        Show what would be built and change nothing.
+    """
+    _check_range(start, end)
+    started = time.monotonic()
+    asked = {"start": start, "end": end, "source": source, "dataset": dataset, "plan": plan}
+    return _run(_bring_up(), _backfill_flow, started, **asked)
+
+
+def rebuild(*, fact: str | None = None, stale: bool = False) -> ExitCode:
+    """Build all slices of a fact or dimension again, from the lake.
+
+    Parameters
+    ----------
+    fact
+        Its table, fct_… or dim_…
+    stale
+        Instead, all slices that an older logic built (see opsmart status).
+    """
+    if (fact is None) != stale:
+        raise UsageError("What to rebuild is not said.", remedy="give --fact fct_… or --stale")
+    started = time.monotonic()
+    return _run(_bring_up(), _rebuild_flow, started, fact=fact)
+
+
+def serve() -> ExitCode:
+    """Run PostgreSQL, the Prefect server and a worker for the deployments in prefect.yaml, until Ctrl-C."""
+    from flows import serving
+
+    return serving.serve(_bring_up())
+
+
+def _bring_up() -> "Installation":
+    from flows import startup
+    from flows.console import waiting
+    from flows.settings import load_settings
+
+    settings = load_settings()
+    with waiting("Starting PostgreSQL and Prefect …"):
+        installation = startup.begin(settings)
+        startup.migrate(settings)
+        return installation
+
+
+def _run(
+    installation: "Installation", flow: "Callable[..., State[Any]]", started: float, **parameters: Any
+) -> ExitCode:
+    """Runs a flow in this process, followed on the terminal; recorded by this home's Prefect server."""
+    from flows import console, progress
+    from flows.settings import put_into_environment
+
+    with console.waiting("Waiting for the Prefect server …"):
+        installation.prefect.ensure_running()
+    # from here on Prefect may be imported
+    put_into_environment(installation.prefect.client_environment())
+    with console.reporter() as reporter, progress.followed_by(reporter), _without_heartbeat():
+        state = flow(**parameters)
+    if reporter.report is None:
+        raise _error_of(state)
+    console.show_summary(reporter.report, time.monotonic() - started, installation.access())
+    return reporter.report.exit_code
+
+
+def _without_heartbeat() -> "AbstractContextManager[object]":
+    """Whoever runs a flow from a terminal or cron sees how it ends; ending the heartbeat's thread takes a second."""
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY
+    from prefect.settings.context import temporary_settings
+
+    return temporary_settings(updates={PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
+
+
+def _error_of(state: "State[Any]") -> Exception:
+    """Why a flow ended before it could report."""
+    error = state.result(raise_on_failure=False)
+    return error if isinstance(error, Exception) else RuntimeError(state.message or "The flow ended without a report")
+
+
+def _nightly_flow(**parameters: Any) -> "State[Any]":
+    from flows.nightly import nightly as flow
+
+    return flow(**parameters, return_state=True)
+
+
+def _backfill_flow(**parameters: Any) -> "State[Any]":
+    from flows.backfill import backfill as flow
+
+    return flow(**parameters, return_state=True)
+
+
+def _rebuild_flow(**parameters: Any) -> "State[Any]":
+    from flows.rebuild import rebuild as flow
+
+    return flow(**parameters, return_state=True)
+
+
+def _check_range(start: date, end: date) -> None:
+    if end < start:
+        raise UsageError(f"The last day {end} is before the first day {start}.", remedy="give --start the earlier day")

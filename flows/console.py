@@ -1,0 +1,221 @@
+"""What a person sees: progress while a run goes on, the table at its end, and errors. Imports only rich."""
+
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from flows.report import RunReport, Taken, first_line
+from schemas.errors import OpsmartError
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to reach what a run filled: shown at its end."""
+
+    warehouse: Mapping[str, str]
+    prefect: Mapping[str, str]
+
+
+class PlainReporter:
+    """One line per finished item: for logs, pipes and cron mails. `report` is the record of the run once it is over."""
+
+    report: RunReport | None = None
+
+    def step(self, title: str, total: int) -> None:
+        """A step begins."""
+        if total:
+            out.print(f"{title}: {total}", markup=False)
+
+    def begin(self, item: str) -> None:
+        """Nothing: the end says enough."""
+
+    def done(self, item: str, outcome: str) -> None:
+        """An item is done."""
+        out.print(f"  {item}: {outcome}", markup=False)
+
+    def failed(self, item: str, reason: str) -> None:
+        """An item is missing."""
+        out.print(f"  {item}: MISSING: {reason}", markup=False)
+
+    def finish(self, report: RunReport) -> None:
+        """Keeps the record: the summary follows."""
+        self.report = report
+
+
+class LiveReporter:
+    """Progress bars on a terminal; each finished item leaves a line above them. `report` as in PlainReporter."""
+
+    report: RunReport | None = None
+
+    def __init__(self) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description:<12}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("[dim]{task.fields[now]}"),
+            console=out,
+            transient=True,
+        )
+        self._bar = self._progress.add_task("Starting", total=None, now="")
+
+    def __enter__(self) -> "LiveReporter":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def step(self, title: str, total: int) -> None:
+        """A step begins: its bar takes the place of the last one's."""
+        self._progress.remove_task(self._bar)
+        self._bar = self._progress.add_task(title, total=total, now="")
+
+    def begin(self, item: str) -> None:
+        """Shows what is being worked on."""
+        self._progress.update(self._bar, now=item)
+
+    def done(self, item: str, outcome: str) -> None:
+        """An item is done."""
+        self._line("[green]✓[/]", item, outcome)
+
+    def failed(self, item: str, reason: str) -> None:
+        """An item is missing."""
+        self._line("[red]✗[/]", item, reason)
+
+    def finish(self, report: RunReport) -> None:
+        """Takes the bars away and keeps the record."""
+        self.report = report
+        self._progress.stop()
+
+    def _line(self, mark: str, item: str, text: str) -> None:
+        self._progress.console.print(f"{mark} {escape(item):<34} [dim]{escape(text)}[/]")
+        self._progress.advance(self._bar)
+
+
+@contextmanager
+def reporter() -> Iterator[PlainReporter | LiveReporter]:
+    """The reporter that suits standard output."""
+    if not out.is_terminal:
+        yield PlainReporter()
+        return
+    with LiveReporter() as live:
+        yield live
+
+
+@contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """Shows that something takes a moment; nothing where nobody watches."""
+    if not out.is_terminal:
+        yield
+        return
+    with out.status(text):
+        yield
+
+
+def show_summary(report: RunReport, seconds: float, access: Access) -> None:
+    """The end of a run: what came, what was published, what is missing, and where to look at it."""
+    if report.is_empty:
+        out.print(f"[green]Nothing is new.[/] [dim]({seconds:.1f} s)[/]")
+    else:
+        if report.taken:
+            out.print(_taken_table(report.taken))
+        if report.built:
+            out.print(_built_table(report))
+        gates = report.gates
+        out.print(f"Gates: {gates.passed} passed, {gates.warned} warned, {gates.failed} failed")
+    for note in report.notes:
+        out.print(f"[yellow]Note:[/] {escape(note)}")
+    for problem in report.problems:
+        out.print(f"[red]Missing:[/] {escape(problem.subject)}: {escape(first_line(problem.message))}")
+        for line in problem.message.strip().splitlines()[1:]:
+            out.print(f"  {line}", markup=False)
+    show_access(access)
+    if not report.is_empty:
+        state = "[red]Partial[/]" if report.is_partial else "[green]Done[/]"
+        out.print(f"{state} in {seconds:.1f} s")
+
+
+def show_access(access: Access) -> None:
+    """How to connect a BI tool, and where Prefect's UI is."""
+    out.print(_access_table(access))
+
+
+def _taken_table(taken: Sequence[Taken]) -> Table:
+    """Rows per source and dataset, all slots of a night added up."""
+    sums: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0] * 7)
+    for extract in taken:
+        blocked = int(extract.state == "blocked")
+        counts = (1, blocked, extract.rows_in, extract.rows_accepted, extract.rows_quarantined,
+                  extract.rows_duplicate, extract.rows_excluded)  # fmt: skip
+        key = extract.source, extract.dataset
+        sums[key] = [old + new for old, new in zip(sums[key], counts, strict=True)]
+    titles = ("extracts", "blocked", "rows in", "accepted", "quarantined", "duplicate", "excluded")
+    rows = [(*key, *map(_number, counts)) for key, counts in sorted(sums.items())]
+    return table("Extracts taken", ("source", "dataset", *titles), rows, numbers_from=2)
+
+
+def _built_table(report: RunReport) -> Table:
+    rows = [
+        (built.table, _number(built.slices), _number(built.rows_added), _number(built.rows_removed),
+         _number(built.rows_unchanged))
+        for built in report.built
+    ]  # fmt: skip
+    return table("Published", ("table", "slices", "rows written", "rows removed", "unchanged"), rows, numbers_from=1)
+
+
+def _access_table(access: Access) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold")
+    grid.add_column()
+    for title, entries in (("Connect a BI tool", access.warehouse), ("Prefect UI", access.prefect)):
+        for number, (name, value) in enumerate(entries.items()):
+            grid.add_row(title if number == 0 else "", f"{name:<10} {escape(value)}")
+    return grid
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, numbers_from: int = 99) -> Table:
+    """A table for the terminal; columns from `numbers_from` on are numbers."""
+    made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for position, column in enumerate(columns):
+        made.add_column(column, justify="right" if position >= numbers_from else "left", header_style="dim")
+    for row in rows:
+        made.add_row(*("" if value is None else escape(str(value)) for value in row))
+    return made
+
+
+def show_error(error: OpsmartError) -> None:
+    """What happened, where, and what to do."""
+    err.print(f"[bold red]Error:[/] {escape(error.what)}")
+    if error.where:
+        err.print(f"  where: {error.where}", markup=False)
+    if error.remedy:
+        err.print(f"  do: {error.remedy}", markup=False)
+
+
+def print_json(value: object) -> None:
+    """Machine-readable output: JSON on standard output, dates as ISO 8601."""
+    import json
+
+    sys.stdout.write(json.dumps(value, indent=2, default=str, ensure_ascii=False) + "\n")
+
+
+def print_line(text: str) -> None:
+    """Output for other programs: as it is, not wrapped, not coloured."""
+    sys.stdout.write(text + "\n")
+
+
+def _number(value: int) -> str:
+    return f"{value:,}" if value else "·"

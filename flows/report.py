@@ -1,0 +1,149 @@
+"""What a run did, gathered while it goes: one record for the terminal's table, Prefect's artifact and the exit code."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from threading import Lock
+from typing import Protocol
+
+from schemas.errors import OpsmartError
+
+
+class ExitCode(IntEnum):
+    """How every command ends."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    PARTIAL = 3
+
+
+class UsageError(OpsmartError):
+    """The command was given something that cannot be meant; exit code 2."""
+
+
+class Taken(Protocol):
+    """One delivery that was taken (or not), with its rows; rows_in = accepted + quarantined + duplicate + excluded."""
+
+    source: str
+    dataset: str
+    slot: str
+    state: str
+    rows_in: int
+    rows_accepted: int
+    rows_quarantined: int
+    rows_duplicate: int
+    rows_excluded: int
+    message: str
+
+
+class GateCounts(Protocol):
+    """How many gates said what."""
+
+    passed: int
+    warned: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltTable:
+    """One fact or dimension whose dirty slices were rebuilt and published; rows count what was written."""
+
+    table: str
+    slices: int
+    rows_added: int = 0
+    rows_removed: int = 0
+    rows_unchanged: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that is missing after the run: `subject` names the source, extract or table, `message` says why."""
+
+    subject: str
+    message: str
+
+
+@dataclass(slots=True)
+class Gates:
+    """Gates passed, warned and failed."""
+
+    passed: int = 0
+    warned: int = 0
+    failed: int = 0
+
+
+@dataclass
+class RunReport:
+    """The record of one run. Tasks of several threads add to it."""
+
+    flow: str
+    taken: list[Taken] = field(default_factory=list)
+    built: list[BuiltTable] = field(default_factory=list)
+    gates: Gates = field(default_factory=Gates)
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    step_seconds: dict[str, float] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock, repr=False)
+
+    def add_taken(self, extracts: Sequence[Taken]) -> None:
+        """Notes deliveries; one that is blocked or cannot be read is a problem."""
+        with self._lock:
+            self.taken.extend(extracts)
+            for extract in extracts:
+                if extract.state == "blocked":
+                    subject = f"{extract.source} · {extract.dataset} · {extract.slot}"
+                    self.problems.append(Problem(subject, extract.message or "blocked"))
+
+    def add_built(self, built: BuiltTable) -> None:
+        """Notes a published table."""
+        with self._lock:
+            self.built.append(built)
+
+    def add_gates(self, passed: int, warned: int, failed: int) -> None:
+        """Adds up what gates said."""
+        with self._lock:
+            self.gates.passed += passed
+            self.gates.warned += warned
+            self.gates.failed += failed
+
+    def add_problem(self, subject: str, message: str) -> None:
+        """Notes what is missing, and why."""
+        with self._lock:
+            self.problems.append(Problem(subject, message))
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether something is missing."""
+        return bool(self.problems)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there was nothing to do."""
+        return not (self.taken or self.built or self.problems or self.notes)
+
+    @property
+    def rows_written(self) -> int:
+        """Rows added to and removed from the mart."""
+        return sum(table.rows_added + table.rows_removed for table in self.built)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """3 where something is missing, else 0."""
+        return ExitCode.PARTIAL if self.is_partial else ExitCode.OK
+
+    def sentence(self) -> str:
+        """The run in one line, for Prefect's state and the log."""
+        if self.is_empty:
+            return "Nothing is new."
+        counts = f"{len(self.taken)} extracts taken, {len(self.built)} tables published"
+        done = f"{counts}, {self.rows_written:,} rows written"
+        if not self.problems:
+            return f"{done}."
+        return f"{done}. Missing: " + "; ".join(f"{p.subject}: {first_line(p.message)}" for p in self.problems)
+
+
+def first_line(text: str) -> str:
+    """The first line of a message, which says what happened."""
+    return text.strip().splitlines()[0] if text.strip() else ""

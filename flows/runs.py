@@ -1,0 +1,60 @@
+"""What every flow does around its steps: open the pipeline, keep a record in the ledger, say how it ended."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
+from prefect.states import Completed, Failed
+
+from flows import pipeline as work
+from flows.progress import current
+from flows.report import RunReport
+from flows.settings import Settings
+
+
+@contextmanager
+def recorded(flow: str, settings: Settings, **parameters: Any) -> Iterator[tuple["work.Pipeline", RunReport]]:
+    """The pipeline and an empty report; at the end the run stands in the ledger and in Prefect's UI."""
+    report = RunReport(flow)
+    with work.open(settings) as pipeline, pipeline.recorded(str(flow_run.id), flow, parameters, report):
+        yield pipeline, report
+    current().finish(report)
+
+
+def plan_lines(planned: Sequence["work.Planned"]) -> list[str]:
+    """What is going to be built, for people."""
+    return [f"{entry.table}: {entry.slices:,} slices" for entry in planned] or ["No slice is concerned."]
+
+
+def final_state(report: RunReport) -> State[Any]:
+    """Prefect's state of the run: *Partial* is of the kind *failed*, so that whoever watches failures hears of it."""
+    if not report.is_empty:
+        _leave_artifact(report)
+    if report.is_partial:
+        return Failed(name="Partial", message=report.sentence())
+    return Completed(message=report.sentence())
+
+
+def _leave_artifact(report: RunReport) -> None:
+    from prefect.artifacts import create_markdown_artifact
+
+    lines = [f"**{report.sentence()}**", ""]
+    if report.taken:
+        lines += _markdown(
+            ("source", "dataset", "slot", "state", "rows in", "accepted", "quarantined"),
+            [(e.source, e.dataset, e.slot, e.state, e.rows_in, e.rows_accepted, e.rows_quarantined)
+             for e in report.taken],
+        )  # fmt: skip
+    if report.built:
+        lines += _markdown(
+            ("table", "slices", "rows written", "rows removed", "unchanged"),
+            [(b.table, b.slices, b.rows_added, b.rows_removed, b.rows_unchanged) for b in report.built],
+        )
+    create_markdown_artifact(key=report.flow, markdown="\n".join(lines), description=report.sentence()[:200])
+
+
+def _markdown(columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> list[str]:
+    head = [" | ".join(columns), " | ".join("---" for _ in columns)]
+    return [f"| {line} |" for line in (*head, *(" | ".join(map(str, row)) for row in rows))] + [""]

@@ -1,0 +1,94 @@
+"""`opsmart serve`: one machine that keeps time by itself: PostgreSQL, Prefect server, deployments and a worker."""
+
+import signal
+import subprocess
+import sys
+from types import FrameType
+
+from flows import console, startup
+from flows.report import ExitCode
+from flows.settings import child_environment
+from schemas.errors import OpsmartError
+
+POOL = "operations"
+WORKER_STOP_TIMEOUT_S = 60.0
+
+
+class ServeError(OpsmartError):
+    """The deployments cannot be taken over, or the worker ended."""
+
+
+def serve(installation: startup.Installation) -> ExitCode:
+    """Runs until Ctrl-C or SIGTERM; then the worker is stopped, and after it the servers."""
+    settings, prefect = installation.settings, installation.prefect
+    with console.waiting("Starting the Prefect server …"):
+        prefect.ensure_running()
+    # Flow runs start in the project's folder; they must find this home, wherever it was named relative to.
+    environment = child_environment(prefect.client_environment() | {"OPSMART_HOME": str(settings.home)})
+    with console.waiting("Taking over the deployments …"):
+        _prefect(environment, settings.project_root, "work-pool", "create", POOL, "--type", "process", "--overwrite")
+        _prefect(environment, settings.project_root, "deploy", "--all")
+    console.show_access(installation.access())
+    console.out.print("Serving the deployments of prefect.yaml; Ctrl-C stops.")
+    log = settings.home / "logs" / "worker.log"
+    with log.open("ab") as file:
+        worker = subprocess.Popen(
+            [*_PREFECT, "worker", "start", "--pool", POOL, "--type", "process", "--name", "opsmart"],
+            env=environment,
+            cwd=settings.project_root,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+    stopped = _wait(worker)
+    with console.waiting("Stopping …"):
+        _stop(worker)
+        startup.stop(settings)
+    if not stopped:
+        raise ServeError("The worker ended by itself.", where=str(log), remedy="read its end, then serve again")
+    console.out.print("Stopped.")
+    return ExitCode.OK
+
+
+_PREFECT = [sys.executable, "-m", "prefect"]
+
+
+def _prefect(environment: dict[str, str], folder: "startup.Path", *arguments: str) -> None:
+    done = subprocess.run(
+        [*_PREFECT, "--no-prompt", *arguments],
+        env=environment, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        last = " / ".join((done.stdout + done.stderr).strip().splitlines()[-3:])
+        raise ServeError(f"Prefect refused: {last}", where=f"prefect {' '.join(arguments)}", remedy="mend prefect.yaml")
+
+
+def _wait(worker: "subprocess.Popen[bytes]") -> bool:
+    """Waits for a signal to stop (True) or for the worker to end by itself (False)."""
+    asked: list[int] = []
+
+    def ask(number: int, _frame: FrameType | None) -> None:
+        asked.append(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, ask)
+    while not asked:
+        try:
+            worker.wait(timeout=0.5)
+        except subprocess.TimeoutExpired:
+            continue
+        return bool(asked)
+    return True
+
+
+def _stop(worker: "subprocess.Popen[bytes]") -> None:
+    """Lets the worker end its runs' processes; a run that is cut off is taken up by the next one."""
+    if worker.poll() is not None:
+        return
+    worker.send_signal(signal.SIGINT)
+    try:
+        worker.wait(WORKER_STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        worker.kill()
+        worker.wait()

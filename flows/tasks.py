@@ -1,0 +1,85 @@
+"""Prefect tasks: each wraps one plain function of the pipeline; retries, time limits and tags live only here."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.tasks import Task, exponential_backoff
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from flows import pipeline as work
+from flows.progress import current
+from flows.report import RunReport, first_line
+from schemas.errors import OpsmartError, WarehouseError
+
+WORKERS = 2
+"""Tasks at a time: Polars and PostgreSQL use more cores by themselves, and each chunk may fill its memory limit."""
+
+HOUR_S = 3600.0
+RETRIES = 2
+FIRST_DELAY_S = 2.0
+
+
+def is_passing(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Whether a failure may pass by itself: a lost connection does, a wrong file does not."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, (WarehouseError, OperationalError, ConnectionError, TimeoutError)) or (
+        isinstance(error, DBAPIError) and error.connection_invalidated
+    )
+
+
+ONCE_MORE: dict[str, Any] = {
+    "retries": RETRIES,
+    "retry_delay_seconds": exponential_backoff(FIRST_DELAY_S),
+    "retry_condition_fn": is_passing,
+    # A load that Prefect believes done already would leave the mart as it is (a rerun after a restore, say).
+    "cache_policy": NO_CACHE,
+    "persist_result": False,
+}
+
+
+@task(name="take", task_run_name="take {source}", tags=["extract"], timeout_seconds=4 * HOUR_S, **ONCE_MORE)
+def take(pipeline: "work.Pipeline", source: str) -> "list[work.TakenExtract]":
+    """Pulls, stages, gates and accepts what one source has pending."""
+    return pipeline.take(source)
+
+
+@task(name="build", task_run_name="build {table}", tags=["build"], timeout_seconds=4 * HOUR_S, **ONCE_MORE)
+def build(pipeline: "work.Pipeline", table: str) -> "work.Built":
+    """Builds, gates and publishes the dirty slices of one fact or dimension."""
+    return pipeline.build(table)
+
+
+def take_sources(pipeline: "work.Pipeline", sources: Iterable[str], report: RunReport) -> None:
+    """Takes what is pending, source by source; a source that fails is noted and the others go on."""
+    names = list(sources)
+    current().step("Extracts", len(names))
+    for source, future in [(source, take.submit(pipeline, source)) for source in names]:
+        outcome = future.result(raise_on_failure=False)
+        if isinstance(outcome, BaseException):
+            _note_failure(source, outcome, report)
+            continue
+        report.add_taken(outcome)
+        accepted = sum(extract.rows_accepted for extract in outcome)
+        current().done(source, f"{len(outcome)} extracts, {accepted:,} rows accepted")
+
+
+def build_tables(pipeline: "work.Pipeline", title: str, tables: Iterable[str], report: RunReport) -> None:
+    """Builds tables that do not read each other; one that fails is noted and the others go on."""
+    names = list(tables)
+    current().step(title, len(names))
+    for table, future in [(table, build.submit(pipeline, table)) for table in names]:
+        outcome = future.result(raise_on_failure=False)
+        if isinstance(outcome, BaseException):
+            _note_failure(table, outcome, report)
+            continue
+        report.add_built(outcome)
+        current().done(table, f"{outcome.slices:,} slices, {outcome.rows_added:,} rows written")
+
+
+def _note_failure(subject: str, error: BaseException, report: RunReport) -> None:
+    message = str(error) if isinstance(error, OpsmartError) else f"{type(error).__name__}: {first_line(str(error))}"
+    report.add_problem(subject, message)
+    current().failed(subject, first_line(message))
