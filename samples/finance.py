@@ -8,7 +8,7 @@ from datetime import date, timedelta
 import numpy as np
 import polars as pl
 
-from samples.master import ACCOUNTS, CURRENCIES, SITES, Master, state
+from samples.master import ACCOUNTS, CURRENCIES, SITES, Master, budget_months, state
 from samples.production import Operations, Orders
 from samples.purchasing import Lines, Receipts, po_id
 from samples.tools import FOREVER, PRICE, QUANTITY, US_PER_DAY, chance, decimal, stream
@@ -211,7 +211,7 @@ def budget(master: Master, posted: pl.DataFrame) -> pl.DataFrame:
         .group_by("account_id", "cost_center_id", "currency")
         .agg(monthly=((pl.col("debit") - pl.col("credit")).sum().cast(pl.Float64) / months / 100).round() * 100)
         .sort("account_id", "cost_center_id", "currency")
-        .join(pl.DataFrame({"month": range(1, 13)}), how="cross")
+        .join(pl.DataFrame({"month": budget_months(plan)}), how="cross")
     )
     half = max(1, plan.days // 2)
     year = plan.start.year
@@ -226,7 +226,7 @@ def budget(master: Master, posted: pl.DataFrame) -> pl.DataFrame:
             scenario=pl.lit(scenario),
             account_id=pl.col("account_id").replace_strict(BUDGETED),
             cost_center_id="cost_center_id",
-            period_start=pl.date(year, "month", 1),
+            period_start="month",
             amount=decimal(amount.to_numpy(), 0),
             currency="currency",
             fixed_amount=decimal((amount * 4 // 10).to_numpy(), 0),

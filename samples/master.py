@@ -6,6 +6,7 @@ and before which the source lists the row. Columns that no contract knows (`_…
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import permutations
 
 import numpy as np
 import polars as pl
@@ -63,7 +64,7 @@ class Master:
     work_centers: pl.DataFrame
     work_center_site: Array
     work_center_rate: Array  # currency units per hour in the site's currency
-    rates: Array  # [day from 30 days before the start, currency]: units per EUR
+    rates: Array  # [day, from rate_days_before the start on; currency]: units per EUR
 
     @property
     def first_day(self) -> int:
@@ -163,7 +164,7 @@ def _work_centers(plan: Plan) -> tuple[pl.DataFrame, Array, Array]:
 
 def _rates(plan: Plan) -> Array:
     rng = stream(plan.seed, "rates", plan.start)
-    steps = rng.normal(0, 0.004, (plan.days + 30, 3))
+    steps = rng.normal(0, 0.004, (plan.days + plan.rate_days_before, 3))
     steps[:, 0] = 0
     return PER_EUR * np.exp(np.clip(np.cumsum(steps, axis=0), -0.15, 0.15))
 
@@ -302,26 +303,46 @@ def _code_map(master: Master) -> pl.DataFrame:
 
 
 def fx_rates(master: Master) -> pl.DataFrame:
-    """Daily average and month-end closing rates to EUR and USD; late ones arrive nights later. Delta, by as_of."""
+    """Daily average rates of every pair, late ones arriving nights later, and plan rates of the year's later months."""
     plan, rates = master.plan, master.rates
     rng = stream(plan.seed, "late rates", plan.start)
-    day = np.arange(-30, plan.days) + master.first_day
-    pairs = ((1, 0), (2, 0), (0, 1), (2, 1))
+    day = np.arange(-plan.rate_days_before, plan.days) + master.first_day
     frames = []
-    for source, target in pairs:
+    for source, target in permutations(range(3), 2):
         night = np.maximum(day - master.first_day, 0)
         late = chance(rng, plan.p_late, len(day)) & (night > 0)
-        rate = np.round(rates[:, target] / rates[:, source] * 10**6).astype(np.int64)
-        frames.append(
-            pl.DataFrame(
-                {
-                    "rate_date": days(day),
-                    "from_currency": pick([str(CURRENCIES[source])], np.zeros(len(day))),
-                    "to_currency": pick([str(CURRENCIES[target])], np.zeros(len(day))),
-                    "rate_type": pick(["average"], np.zeros(len(day))),
-                    "rate": decimal(rate, 6, PRICE),
-                    "_night": night + late * rng.integers(1, 4, len(day)),
-                }
-            )
-        )
+        at = day - master.first_day + plan.rate_days_before
+        rate = np.round(rates[at, target] / rates[at, source] * 10**6)
+        frames.append(_rate_rows(source, target, "average", day, rate, night + late * rng.integers(1, 4, len(day))))
+        # Beyond the look-back of eight days, so that no day has both a plan rate and an average one.
+        planned = np.array([epoch_day(month) for month in _months_after(plan, 8)], dtype=np.int64)
+        rate = np.full(len(planned), np.round(PER_EUR[target] / PER_EUR[source] * 10**6))
+        frames.append(_rate_rows(source, target, "plan", planned, rate, np.zeros(len(planned), dtype=np.int64)))
     return pl.concat(frames).filter(pl.col("_night") < plan.days)
+
+
+def _rate_rows(source: int, target: int, kind: str, day: Array, rate: Array, night: Array) -> pl.DataFrame:
+    nothing = np.zeros(len(day))
+    return pl.DataFrame(
+        {
+            "rate_date": days(day),
+            "from_currency": pick([str(CURRENCIES[source])], nothing),
+            "to_currency": pick([str(CURRENCIES[target])], nothing),
+            "rate_type": pick([kind], nothing),
+            "rate": decimal(rate, 6, PRICE),
+            "_night": pl.Series(night, dtype=pl.Int64),
+        }
+    )
+
+
+def budget_months(plan: Plan) -> list[date]:
+    """First days of the months that are planned: the fiscal year's, or those of the simulation."""
+    year = plan.start.year
+    last = plan.start + timedelta(days=plan.days - 1)
+    first_month, last_month = (1, 12) if plan.plans_whole_year else (plan.start.month, last.month)
+    return [date(year, month, 1) for month in range(first_month, last_month + 1)]
+
+
+def _months_after(plan: Plan, days_after: int) -> list[date]:
+    end = plan.start + timedelta(days=plan.days - 1 + days_after)
+    return [month for month in budget_months(plan) if month > end]

@@ -34,6 +34,8 @@ class Plan:
     only_newest_versions: bool = False  # one night brings everything, each key once: benchmarks of one day
     journal_days: tuple[int, ...] = (5, 12, 20)  # days of a month after which the ledger exports, besides its end
     master_every_days: int = 7
+    rate_days_before: int = 30  # rates known on the first night
+    plans_whole_year: bool = True
     id_offset: int = 0
     p_moved: float = 0.005
     p_deleted: float = 0.004
@@ -80,6 +82,8 @@ def tiny_plan(seed: int) -> Plan:
         works_weekends=True,
         journal_days=tuple(range(1, 32)),
         master_every_days=2,
+        rate_days_before=3,
+        plans_whole_year=False,
         p_moved=0.2,
         p_deleted=0.15,
         p_cancelled=0.1,

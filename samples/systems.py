@@ -325,7 +325,7 @@ TABLES: dict[str, dict[str, Table]] = {
                 "date": _col("rate_date"),
                 "from": _col("from_currency"),
                 "to": _col("to_currency"),
-                "type": pl.when(pl.col("rate_type") == "average").then(pl.lit("M")).otherwise(pl.lit("E")),
+                "type": pl.when(pl.col("rate_type") == "average").then(pl.lit("M")).otherwise(pl.lit("P")),
                 "rate": pl.col("rate").cast(pl.Decimal(18, 6)),
             },
         )
