@@ -1,5 +1,4 @@
 select
-  m._row_no,
   m."Material" as item_id,
   m."Bezeichnung" as name,
   -- A kind that is not listed becomes NULL, and its row is held back until somebody says what it is.

@@ -1,5 +1,4 @@
 select
-  k._row_no,
   k."Material" as item_id,
   -- '*' is the cost of every site that has none of its own.
   case when k."Werk" = '*' then '' else k."Werk" end as site_id,

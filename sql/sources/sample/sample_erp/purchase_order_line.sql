@@ -1,6 +1,5 @@
--- One row per order line; the driving table is the one whose _row_no is carried.
+-- One row per order line: the table after FROM drives, and its rows are the ones that are counted.
 select
-  p._row_no,
   p."Bestellung" as po_id,
   p."Position" as line_no,
   k."Lieferant" as supplier_id,

@@ -1,5 +1,4 @@
 select
-  w._row_no,
   w."Werk" as site_id,
   w."Name" as name,
   w."Land" as country,

@@ -1,5 +1,4 @@
 select
-  l._row_no,
   l."Lieferant" as supplier_id,
   l."Name" as name,
   l."Land" as country,

@@ -1,5 +1,4 @@
 select
-  a._row_no,
   a."Account" as account_id,
   a."Description" as name,
   case a."Type"

@@ -1,5 +1,4 @@
 select
-  c._row_no,
   c."Cost Center" as cost_center_id,
   c."Description" as name,
   c."Parent" as parent_cost_center_id,

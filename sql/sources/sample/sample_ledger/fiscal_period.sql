@@ -1,5 +1,4 @@
 select
-  p._row_no,
   p."Calendar" as calendar_id,
   p."Period" as period_id,
   p."First Day" as starts_on,

@@ -1,5 +1,4 @@
 select
-  r._row_no,
   r."date" as rate_date,
   r."from" as from_currency,
   r."to" as to_currency,

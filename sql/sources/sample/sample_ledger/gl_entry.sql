@@ -1,5 +1,4 @@
 select
-  j._row_no,
   j."Journal" as journal_id,
   j."Line" as line_no,
   j."Posting Date" as posted_on,

@@ -1,5 +1,4 @@
 select
-  c._row_no,
   c."kind" as entity,
   c."system" as code_space,
   c."code" as code,

@@ -1,5 +1,4 @@
 select
-  c._row_no,
   c."CONF" as confirmation_id,
   c."ORDER" as order_id,
   c."OP" as operation_no,

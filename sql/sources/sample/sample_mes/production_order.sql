@@ -1,5 +1,4 @@
 select
-  o._row_no,
   o."ORDER" as order_id,
   o."MATERIAL" as item_id,
   o."PLANT" as site_id,

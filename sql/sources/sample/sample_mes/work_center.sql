@@ -1,5 +1,4 @@
 select
-  w._row_no,
   w."WC" as work_center_id,
   w."PLANT" as site_id,
   w."NAME" as name,

@@ -1,5 +1,4 @@
 select
-  b._row_no,
   b."Version" as version,
   case b."Kind"
     when 'Budget' then 'budget'

@@ -1,5 +1,4 @@
 select
-  r._row_no,
   r."receiptNo" as receipt_id,
   r."receiptLine" as line_no,
   r."orderNo" as po_id,

@@ -1,5 +1,4 @@
 select
-  s._row_no,
   s.stock_date as snapshot_date,
   s.warehouse as site_id,
   s.sku as item_id,
