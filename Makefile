@@ -28,7 +28,9 @@ bench: setup
 
 # make migration m="why the tables change": writes the next revision from the contracts
 migration: setup
-	$(BIN)/python -m flows.io.migrate "$(m)"
+	$(BIN)/python -m flows.io.revisions "$(m)"
+	$(BIN)/ruff check --quiet --fix sql/migrations
+	$(BIN)/ruff format --quiet sql/migrations
 
 setup: .venv/.synced
 	mkdir -p .cache

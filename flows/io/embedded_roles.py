@@ -1,12 +1,14 @@
 """Roles and databases of the embedded server; separate so that a running server costs no driver import."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import psycopg
 from psycopg import sql
 
 from flows.io.embedded_server import DATABASE, PREFECT_DATABASE, ROLES, Role, Server
 
+_ROLES = Path(__file__).resolve().parents[2] / "sql" / "roles.sql"
 _OWNERS: dict[str, Role] = {DATABASE: "loader", PREFECT_DATABASE: "prefect"}
 _EXTENSIONS = {PREFECT_DATABASE: ("pg_trgm",)}
 """Prefect's own migrations index by trigrams."""
@@ -17,6 +19,7 @@ def prepare(server: Server, passwords: Mapping[Role, str]) -> None:
     with psycopg.connect(server.url("admin", "postgres"), autocommit=True) as connection:
         for role, name in ROLES.items():
             _ensure_role(connection, name, passwords[role])
+        connection.execute(_ROLES.read_bytes())
         for database, owner in _OWNERS.items():
             _ensure_database(connection, database, ROLES[owner])
         connection.execute("revoke connect on database postgres from public")

@@ -1,0 +1,42 @@
+-- dim_supplier by date: exactly one version of every member for every day. Written by `make migration`.
+select
+    state.supplier_key,
+    state.supplier_id,
+    state.name,
+    state.country,
+    state.currency,
+    state.payment_terms_days,
+    state.risk_tier,
+    state.status,
+    state.code_space,
+    state.is_inferred,
+    state.is_deleted,
+    state.published_at,
+    case
+        when lag(state.valid_from) over by_member is null then date '0001-01-01'
+        else state.valid_from
+    end as valid_from,
+    coalesce(lead(state.valid_from) over by_member, date '9999-12-31') as valid_to
+from mart.dim_supplier_history as state
+window by_member as (partition by state.supplier_key order by state.valid_from)
+union all
+select
+    member.supplier_key,
+    member.supplier_id,
+    member.name,
+    member.country,
+    member.currency,
+    member.payment_terms_days,
+    member.risk_tier,
+    member.status,
+    member.code_space,
+    member.is_inferred,
+    member.is_deleted,
+    member.published_at,
+    date '0001-01-01' as valid_from,
+    date '9999-12-31' as valid_to
+from mart.dim_supplier as member
+where not exists (
+    select 1 from mart.dim_supplier_history as state
+    where state.supplier_key = member.supplier_key
+)
