@@ -36,7 +36,7 @@ def _date(column: str, heading: str, cell: str) -> Fault:
 
 
 def _unit(heading: str) -> Fault:
-    return Fault("unknown unit", "uom", heading, "??", "uom|nullability")
+    return Fault("unknown unit", "uom", heading, "??", "uom_is_known")
 
 
 def _currency(heading: str, rule: str = "currency_exists") -> Fault:

@@ -26,6 +26,10 @@ SITES = pl.DataFrame(
 )
 WMS_SITES = ("BRE", "CHI", "OSA")
 MES_SITES = ("PLT-B", "PLT-C", "PLT-O")
+WMS_UNITS = {"ST": "EA", "KG": "GRM", "M": "MTR", "L": "LTR"}
+"""Units of the warehouse system (UN/ECE) for the ERP's. Its scales show grams."""
+WMS_PER_BASE = {"ST": 1, "KG": 1000, "M": 1, "L": 1}
+MES_UNIT = "PCS"
 SITE_OFFSET_H = np.array([1, -6, 9])
 """Standard time of the sites' zones: good enough to place working hours."""
 CURRENCIES = np.array(["EUR", "USD", "JPY"])
@@ -105,6 +109,7 @@ def _items(plan: Plan) -> tuple[pl.DataFrame, Array]:
     ]
     cost = base * (10 + series % 40) // 10
     number = np.arange(count)
+    units = pl.Series([names.RAW_KINDS[i % len(names.RAW_KINDS)][1] for i in range(raw)] + ["ST"] * made)
     frame = pl.DataFrame(
         {
             "item_id": codes("", 100000 + 7 * number, 6),
@@ -112,7 +117,7 @@ def _items(plan: Plan) -> tuple[pl.DataFrame, Array]:
             "item_type": ["raw"] * raw + [names.MADE_KINDS[i % len(names.MADE_KINDS)][2] for i in range(made)],
             "category": [names.RAW_KINDS[i % len(names.RAW_KINDS)][2] for i in range(raw)]
             + [names.MADE_KINDS[i % len(names.MADE_KINDS)][3] for i in range(made)],
-            "base_uom": [names.RAW_KINDS[i % len(names.RAW_KINDS)][1] for i in range(raw)] + ["pc"] * made,
+            "base_uom": units,
             "standard_cost": decimal(cost, 2, PRICE),
             "list_price": decimal(cost * 17 // 10, 2, PRICE),
             "currency": ["EUR"] * count,
@@ -121,6 +126,8 @@ def _items(plan: Plan) -> tuple[pl.DataFrame, Array]:
             "reorder_point_qty": decimal(60 + number % 90, 0, QUANTITY),
             "is_active": number % 29 != 28,
             "_mes": codes("M-", number + 1, 5),
+            "_wms_uom": units.replace_strict(WMS_UNITS),
+            "_wms_per_base": units.replace_strict(WMS_PER_BASE, return_dtype=pl.Int64),
             "_wms": pick(["A", "B", "C", "D"], number % 4) + "." + codes("", 31 * number + 17, 7),
         }
     )

@@ -16,25 +16,25 @@ SUPPLIER_TRADES = {
 }
 LEGAL_FORMS = {"DE": "GmbH", "US": "LLC", "JP": "KK"}
 
-RAW_KINDS = (  # name, base unit, category, cost in EUR cents
-    ("Casting blank", "pc", "castings", 1840),
-    ("Shaft seal", "pc", "seals", 320),
-    ("Stainless bar", "m", "bar stock", 1275),
-    ("Bronze ingot", "kg", "metals", 915),
-    ("Ball bearing", "pc", "bearings", 460),
-    ("Epoxy paint", "l", "coatings", 1130),
-    ("Drive motor", "pc", "motors", 9650),
-    ("Hex bolt set", "pc", "fasteners", 85),
-    ("Copper wire", "kg", "metals", 1045),
-    ("Shipping crate", "pc", "packaging", 1490),
+RAW_KINDS = (  # name, base unit as the ERP writes it, category, cost in EUR cents
+    ("Casting blank", "ST", "castings", 1840),
+    ("Shaft seal", "ST", "seals", 320),
+    ("Stainless bar", "M", "bar stock", 1275),
+    ("Bronze ingot", "KG", "metals", 915),
+    ("Ball bearing", "ST", "bearings", 460),
+    ("Epoxy paint", "L", "coatings", 1130),
+    ("Drive motor", "ST", "motors", 9650),
+    ("Hex bolt set", "ST", "fasteners", 85),
+    ("Copper wire", "KG", "metals", 1045),
+    ("Shipping crate", "ST", "packaging", 1490),
 )
 MADE_KINDS = (
-    ("Impeller", "pc", "semi", "impellers", 5200),
-    ("Pump housing", "pc", "semi", "housings", 8900),
-    ("Shaft assembly", "pc", "semi", "shafts", 6400),
-    ("Centrifugal pump", "pc", "finished", "pumps", 48500),
-    ("Dosing pump", "pc", "finished", "pumps", 31200),
-    ("Gate valve", "pc", "finished", "valves", 15900),
+    ("Impeller", "ST", "semi", "impellers", 5200),
+    ("Pump housing", "ST", "semi", "housings", 8900),
+    ("Shaft assembly", "ST", "semi", "shafts", 6400),
+    ("Centrifugal pump", "ST", "finished", "pumps", 48500),
+    ("Dosing pump", "ST", "finished", "pumps", 31200),
+    ("Gate valve", "ST", "finished", "valves", 15900),
 )
 WORK_CENTER_KINDS = (
     ("Turning", "machining", 62),

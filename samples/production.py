@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from samples.master import CURRENCIES, MES_SITES, SITE_OFFSET_H, Master
+from samples.master import CURRENCIES, MES_SITES, MES_UNIT, SITE_OFFSET_H, Master
 from samples.names import SCRAP_REASONS
 from samples.purchasing import NEVER, work_days
 from samples.tools import (
@@ -247,7 +247,7 @@ def _order_states(master: Master, orders: Orders, row: Array, at: Array) -> pl.D
             "item_id": pl.select(pl.when(unknown).then(pl.lit("M-99999")).otherwise(item)).to_series(),
             "site_id": pick(list(MES_SITES), orders.site[row]),
             "planned_qty": decimal(orders.qty[row], 0),
-            "uom": pick(["pc"], np.zeros(len(row))),
+            "uom": pick([MES_UNIT], np.zeros(len(row))),
             "planned_start": instants(orders.planned_start[row] + shift),
             "due_at": instants(orders.due[row] + shift),
             "actual_start": null_where(instants(np.where(is_started, orders.started[row], 0)), ~is_started),
@@ -290,7 +290,7 @@ def confirmations(master: Master, orders: Orders, operations: Operations) -> pl.
             "good_qty": decimal(operations.good[row], 0),
             "scrap_qty": decimal(operations.scrap[row], 0),
             "rework_qty": decimal(operations.rework[row], 0),
-            "uom": pick(["pc"], np.zeros(len(row))),
+            "uom": pick([MES_UNIT], np.zeros(len(row))),
             "worker_id": codes("EMP", operations.worker[row], 5),
             "reason_code": null_where(pick(list(SCRAP_REASONS), row % 5), ~scrapped),
             "planned_cost": decimal(operations.planned_cost[row], 2),

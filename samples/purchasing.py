@@ -30,7 +30,7 @@ from samples.tools import (
 )
 
 NEVER = np.iinfo(np.int64).max
-QTY_PLACES = {"pc": 0, "kg": 3, "m": 2, "l": 1}
+QTY_PLACES = {"ST": 0, "KG": 3, "M": 2, "L": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ def order_lines(master: Master) -> Lines:
 def _quantities(rng: np.random.Generator, master: Master, item: Array) -> Array:
     units = master.items["base_uom"].to_list()
     step = np.array([10 ** (4 - QTY_PLACES[unit]) for unit in units])
-    size = np.array([5 if unit == "pc" else 25 * 10 ** QTY_PLACES[unit] // 10 for unit in units])
+    size = np.array([5 if unit == "ST" else 25 * 10 ** QTY_PLACES[unit] // 10 for unit in units])
     return size[item] * step[item] * rng.integers(1, 40, len(item))
 
 
@@ -334,6 +334,7 @@ def _receipt_states(master: Master, lines: Lines, made: Receipts, row: Array, at
     waits = at < made.inspected[row]
     order = po_id(plan, lines.order[line])
     unknown = pl.Series(made.has_unknown_order[row])
+    per_base = master.items["_wms_per_base"].to_numpy()[item]
     return pl.DataFrame(
         {
             "receipt_id": codes("GR", made.number[row] + plan.id_offset, 9),
@@ -341,10 +342,10 @@ def _receipt_states(master: Master, lines: Lines, made: Receipts, row: Array, at
             "po_id": pl.select(pl.when(unknown).then(pl.lit("4799999999")).otherwise(order)).to_series(),
             "po_line_no": pl.Series(lines.line_no[line]).cast(pl.String),
             "received_at": instants(made.at[row]),
-            "received_qty": decimal(made.qty[row], 4),
-            "accepted_qty": null_where(decimal(made.qty[row] - made.rejected[row], 4), waits),
-            "rejected_qty": null_where(decimal(made.rejected[row], 4), waits),
-            "uom": pick(master.items["base_uom"], item),
+            "received_qty": decimal(made.qty[row] * per_base, 4),
+            "accepted_qty": null_where(decimal((made.qty[row] - made.rejected[row]) * per_base, 4), waits),
+            "rejected_qty": null_where(decimal(made.rejected[row] * per_base, 4), waits),
+            "uom": pick(master.items["_wms_uom"], item),
             "lot": null_where(codes("L", made.number[row] * 13 + 5, 8), made.number[row] % 3 != 0),
             "reversal_of": null_where(
                 codes("GR", made.reversal_of[row] + plan.id_offset, 9), made.reversal_of[row] < 0

@@ -10,7 +10,7 @@ from samples.tools import PRICE, US_PER_DAY, Array, chance, days, decimal, null_
 
 
 def stock_days(master: Master, lines: Lines, made: Receipts, orders: Orders) -> pl.DataFrame:
-    """Balances of every site and item on every day, with `_night` (the day's own). In base units."""
+    """Balances of every site and item on every day, with `_night` (the day's own). In the warehouse system's units."""
     plan = master.plan
     count = len(master.items)
     moves = np.zeros((3 * count, plan.days), dtype=np.int64)
@@ -42,6 +42,7 @@ def _frame(master: Master, balance: Array, out: Array) -> pl.DataFrame:
     is_made = item >= plan.raw_items
     rng = stream(plan.seed, "reserved", plan.id_offset)
     reserved = np.where(chance(rng, 0.3, len(night)), out.T.ravel(), 0)
+    per_base = master.items["_wms_per_base"].to_numpy()[item]
     return pl.DataFrame(
         {
             "snapshot_date": days(night + master.first_day),
@@ -49,9 +50,9 @@ def _frame(master: Master, balance: Array, out: Array) -> pl.DataFrame:
             "item_id": pick(master.items["_wms"], item),
             "location": pick(["MAIN", "FG"], is_made.astype(int)),
             "lot": pick([""], np.zeros(len(night))),
-            "on_hand_qty": decimal(balance.T.ravel(), 4),
-            "reserved_qty": decimal(reserved, 4),
-            "uom": pick(master.items["base_uom"], item),
+            "on_hand_qty": decimal(balance.T.ravel() * per_base, 4),
+            "reserved_qty": decimal(reserved * per_base, 4),
+            "uom": pick(master.items["_wms_uom"], item),
             "unit_cost": null_where(decimal(master.cost_cents[item], 2, PRICE), ~is_made),
             "currency": null_where(pick(["EUR"], np.zeros(len(night))), ~is_made),
             "_night": night,

@@ -9,11 +9,6 @@ from dataclasses import dataclass
 
 import polars as pl
 
-UNITS = {
-    "erp": {"pc": "ST", "kg": "KG", "m": "M", "l": "L"},
-    "wms": {"pc": "EA", "kg": "KGM", "m": "MTR", "l": "LTR"},
-    "mes": {"pc": "PCS", "kg": "KGS", "m": "MTS", "l": "LTS"},
-}
 ITEM_TYPES = {"raw": "ROH", "semi": "HALB", "finished": "FERT", "service": "DIEN"}
 LINE_STATES = {"open": "O", "closed": "E", "cancelled": "S"}
 ORDER_STATES = {"planned": "10", "released": "20", "started": "30", "completed": "40", "cancelled": "90"}
@@ -100,7 +95,7 @@ TABLES: dict[str, dict[str, Table]] = {
                 "Bezeichnung": _col("name"),
                 "Art": spelled("item_type", ITEM_TYPES),
                 "Warengruppe": _col("category"),
-                "Basis-ME": spelled("base_uom", UNITS["erp"]),
+                "Basis-ME": _col("base_uom"),
                 "Standardpreis": _money("standard_cost"),
                 "Listenpreis": _money("list_price"),
                 "Währung": _col("currency"),
@@ -155,7 +150,7 @@ TABLES: dict[str, dict[str, Table]] = {
                 "Zusage": _col("promised_on"),
                 "Letzte Zusage": _col("committed_on"),
                 "Menge": _col("ordered_qty"),
-                "ME": spelled("uom", UNITS["erp"]),
+                "ME": _col("uom"),
                 "Preis": _money("unit_price"),
                 "Währung": _col("currency"),
                 "Status": spelled("status", LINE_STATES),
@@ -187,7 +182,7 @@ TABLES: dict[str, dict[str, Table]] = {
                 "qtyReceived": _col("received_qty"),
                 "qtyOk": _col("accepted_qty"),
                 "qtyRejected": _col("rejected_qty"),
-                "unit": spelled("uom", UNITS["wms"]),
+                "unit": _col("uom"),
                 "batch": _col("lot"),
                 "reverses": _col("reversal_of"),
                 "changedAt": _col("updated_at"),
@@ -205,7 +200,7 @@ TABLES: dict[str, dict[str, Table]] = {
                 "bin_area": _col("location"),
                 "on_hand": _col("on_hand_qty"),
                 "reserved": _col("reserved_qty"),
-                "unit": spelled("uom", UNITS["wms"]),
+                "unit": _col("uom"),
                 "value_per_unit": _money("unit_cost"),
                 "value_currency": _col("currency"),
             },
@@ -235,7 +230,7 @@ TABLES: dict[str, dict[str, Table]] = {
                 "MATERIAL": _col("item_id"),
                 "PLANT": _col("site_id"),
                 "QTY": _col("planned_qty"),
-                "UNIT": spelled("uom", UNITS["mes"]),
+                "UNIT": _col("uom"),
                 "PLAN_START": _col("planned_start"),
                 "DUE": _col("due_at"),
                 "STARTED": _col("actual_start"),
@@ -269,7 +264,7 @@ TABLES: dict[str, dict[str, Table]] = {
                 "GOOD": _col("good_qty"),
                 "SCRAP": _col("scrap_qty"),
                 "REWORK": _col("rework_qty"),
-                "UNIT": spelled("uom", UNITS["mes"]),
+                "UNIT": _col("uom"),
                 "WORKER": _col("worker_id"),
                 "REASON": _col("reason_code"),
                 "PLAN_COST": _col("planned_cost"),

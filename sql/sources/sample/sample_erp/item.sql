@@ -9,12 +9,7 @@ select
     when 'DIEN' then 'service'
   end as item_type,
   m."Warengruppe" as category,
-  case m."Basis-ME"
-    when 'ST' then 'pc'
-    when 'KG' then 'kg'
-    when 'M' then 'm'
-    when 'L' then 'l'
-  end as base_uom,
+  m."Basis-ME" as base_uom,
   m."Standardpreis" as standard_cost,
   m."Listenpreis" as list_price,
   m."Währung" as currency,

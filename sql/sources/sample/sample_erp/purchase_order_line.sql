@@ -10,13 +10,8 @@ select
   p."Zusage" as promised_on,
   p."Letzte Zusage" as committed_on,
   p."Menge" as ordered_qty,
-  -- A unit that is not listed becomes NULL, and its row is held back.
-  case p."ME"
-    when 'ST' then 'pc'
-    when 'KG' then 'kg'
-    when 'M' then 'm'
-    when 'L' then 'l'
-  end as uom,
+  -- ST, KG, M, L. A unit that nobody knows is held back by the contract.
+  p."ME" as uom,
   p."Preis" as unit_price,
   p."Währung" as currency,
   case p."Status"

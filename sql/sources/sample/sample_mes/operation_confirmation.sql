@@ -15,12 +15,7 @@ select
   c."GOOD" as good_qty,
   c."SCRAP" as scrap_qty,
   c."REWORK" as rework_qty,
-  case c."UNIT"
-    when 'PCS' then 'pc'
-    when 'KGS' then 'kg'
-    when 'MTS' then 'm'
-    when 'LTS' then 'l'
-  end as uom,
+  c."UNIT" as uom,
   -- Personal: the contract has it pseudonymised before it is kept anywhere.
   c."WORKER" as worker_id,
   c."REASON" as reason_code,

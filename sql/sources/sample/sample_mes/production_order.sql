@@ -3,12 +3,7 @@ select
   o."MATERIAL" as item_id,
   o."PLANT" as site_id,
   o."QTY" as planned_qty,
-  case o."UNIT"
-    when 'PCS' then 'pc'
-    when 'KGS' then 'kg'
-    when 'MTS' then 'm'
-    when 'LTS' then 'l'
-  end as uom,
+  o."UNIT" as uom,
   o."PLAN_START" as planned_start,
   o."DUE" as due_at,
   o."STARTED" as actual_start,

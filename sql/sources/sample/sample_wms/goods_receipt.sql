@@ -8,13 +8,8 @@ select
   -- NULL until the goods have been inspected.
   r."qtyOk" as accepted_qty,
   r."qtyRejected" as rejected_qty,
-  -- UN/ECE unit codes.
-  case r."unit"
-    when 'EA' then 'pc'
-    when 'KGM' then 'kg'
-    when 'MTR' then 'm'
-    when 'LTR' then 'l'
-  end as uom,
+  -- UN/ECE codes. The warehouse weighs in grams (GRM); facts convert to the item's base unit.
+  r."unit" as uom,
   r."batch" as lot,
   r."reverses" as reversal_of,
   r."changedAt" as updated_at

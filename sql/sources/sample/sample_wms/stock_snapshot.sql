@@ -7,12 +7,7 @@ select
   '' as lot,
   s.on_hand as on_hand_qty,
   s.reserved as reserved_qty,
-  case s.unit
-    when 'EA' then 'pc'
-    when 'KGM' then 'kg'
-    when 'MTR' then 'm'
-    when 'LTR' then 'l'
-  end as uom,
+  s.unit as uom,
   s.value_per_unit as unit_cost,
   s.value_currency as currency
 from stock as s
