@@ -17,6 +17,7 @@ from flows.settings import load_settings
     name="backfill",
     description=__doc__,
     task_runner=ThreadPoolTaskRunner(max_workers=tasks.WORKERS),  # type: ignore[arg-type]
+    timeout_seconds=tasks.NIGHT_LIMIT_S,
     persist_result=False,
 )
 def backfill(

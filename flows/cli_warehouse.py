@@ -62,7 +62,9 @@ def migrate() -> ExitCode:
 
     settings = load_settings()
     with console.waiting("Migrating …"):
-        startup.migrate(settings)
+        warnings = startup.migrate(settings)
+    for warning in warnings:
+        console.out.print(f"Note: {warning}", markup=False)
     console.out.print("The warehouse is up to date.")
     return ExitCode.OK
 

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TextIO
 
 from rich.console import Console
 from rich.markup import escape
@@ -13,8 +14,16 @@ from rich.table import Table
 from flows.report import RunReport, Taken, first_line
 from schemas.errors import OpsmartError
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+PIPE_WIDTH = 180
+"""Columns of output that is not a terminal: nothing is cut there."""
+
+
+def _console(stream: TextIO) -> Console:
+    width = None if stream.isatty() else PIPE_WIDTH
+    return Console(file=stream, highlight=False, soft_wrap=True, width=width)
+
+
+out, err = _console(sys.stdout), _console(sys.stderr)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +172,10 @@ def _taken_table(taken: Sequence[Taken]) -> Table:
         key = extract.source, extract.dataset
         sums[key] = [old + new for old, new in zip(sums[key], counts, strict=True)]
     titles = ("extracts", "blocked", "rows in", "accepted", "quarantined", "duplicate", "excluded")
-    rows = [(*key, *map(_number, counts)) for key, counts in sorted(sums.items())]
-    return table("Extracts taken", ("source", "dataset", *titles), rows, numbers_from=2)
+    # a column without a number only makes the others narrow
+    shown = [place for place in range(len(titles)) if any(counts[place] for counts in sums.values())]
+    rows = [(*key, *(_number(counts[place]) for place in shown)) for key, counts in sorted(sums.items())]
+    return table("Extracts taken", ("source", "dataset", *(titles[place] for place in shown)), rows, numbers_from=2)
 
 
 def _built_table(report: RunReport) -> Table:

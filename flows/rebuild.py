@@ -14,6 +14,7 @@ from flows.settings import load_settings
     name="rebuild",
     description=__doc__,
     task_runner=ThreadPoolTaskRunner(max_workers=tasks.WORKERS),  # type: ignore[arg-type]
+    timeout_seconds=tasks.NIGHT_LIMIT_S,
     persist_result=False,
 )
 def rebuild(fact: str | None = None) -> State[Any]:

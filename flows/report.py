@@ -137,11 +137,16 @@ class RunReport:
         """The run in one line, for Prefect's state and the log."""
         if self.is_empty:
             return "Nothing is new."
-        counts = f"{len(self.taken)} extracts taken, {len(self.built)} tables published"
-        done = f"{counts}, {self.rows_written:,} rows written"
+        counts = f"{counted(len(self.taken), 'extract')} taken, {counted(len(self.built), 'table')} published"
+        done = f"{counts}, {counted(self.rows_written, 'row')} written"
         if not self.problems:
             return f"{done}."
         return f"{done}. Missing: " + "; ".join(f"{p.subject}: {first_line(p.message)}" for p in self.problems)
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: 1 slice, 2 slices."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def first_line(text: str) -> str:

@@ -10,7 +10,7 @@ from prefect.states import Completed, Failed
 
 from flows import pipeline as work
 from flows.progress import current
-from flows.report import RunReport
+from flows.report import RunReport, counted
 from flows.settings import Settings
 
 
@@ -25,7 +25,7 @@ def recorded(flow: str, settings: Settings, **parameters: Any) -> Iterator[tuple
 
 def plan_lines(planned: Sequence["work.Planned"]) -> list[str]:
     """What is going to be built, for people."""
-    return [f"{entry.table}: {entry.slices:,} slices" for entry in planned] or ["No slice is concerned."]
+    return [f"{entry.table}: {counted(entry.slices, 'slice')}" for entry in planned] or ["No slice is concerned."]
 
 
 def final_state(report: RunReport) -> State[Any]:

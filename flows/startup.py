@@ -44,11 +44,11 @@ def warehouse_url(settings: Settings, role: embedded_server.Role = "loader") -> 
     return embedded_server.warehouse_url(settings, role)
 
 
-def migrate(settings: Settings) -> None:
-    """Brings the warehouse's tables up to date; quick where they are."""
+def migrate(settings: Settings) -> tuple[str, ...]:
+    """Brings the warehouse's tables up to date, quick where they are; returns what its administrator should know."""
     from flows.io import migrate
 
-    migrate.upgrade(warehouse_url(settings))
+    return migrate.migrate(warehouse_url(settings)).warnings
 
 
 def stop(settings: Settings) -> bool:

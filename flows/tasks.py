@@ -11,13 +11,15 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from flows import pipeline as work
 from flows.progress import current
-from flows.report import RunReport, first_line
+from flows.report import RunReport, counted, first_line
 from schemas.errors import OpsmartError, WarehouseError
 
 WORKERS = 2
 """Tasks at a time: Polars and PostgreSQL use more cores by themselves, and each chunk may fill its memory limit."""
 
-HOUR_S = 3600.0
+NIGHT_LIMIT_S = 12 * 3600.0
+"""Limit of a whole run; a task in a worker thread cannot be interrupted, so there is none of each task."""
+
 RETRIES = 2
 FIRST_DELAY_S = 2.0
 
@@ -40,13 +42,13 @@ ONCE_MORE: dict[str, Any] = {
 }
 
 
-@task(name="take", task_run_name="take {source}", tags=["extract"], timeout_seconds=4 * HOUR_S, **ONCE_MORE)
+@task(name="take", task_run_name="take {source}", tags=["extract"], **ONCE_MORE)
 def take(pipeline: "work.Pipeline", source: str) -> "list[work.TakenExtract]":
     """Pulls, stages, gates and accepts what one source has pending."""
     return pipeline.take(source)
 
 
-@task(name="build", task_run_name="build {table}", tags=["build"], timeout_seconds=4 * HOUR_S, **ONCE_MORE)
+@task(name="build", task_run_name="build {table}", tags=["build"], **ONCE_MORE)
 def build(pipeline: "work.Pipeline", table: str) -> "work.Built":
     """Builds, gates and publishes the dirty slices of one fact or dimension."""
     return pipeline.build(table)
@@ -63,7 +65,7 @@ def take_sources(pipeline: "work.Pipeline", sources: Iterable[str], report: RunR
             continue
         report.add_taken(outcome)
         accepted = sum(extract.rows_accepted for extract in outcome)
-        current().done(source, f"{len(outcome)} extracts, {accepted:,} rows accepted")
+        current().done(source, f"{counted(len(outcome), 'extract')}, {accepted:,} rows accepted")
 
 
 def build_tables(pipeline: "work.Pipeline", title: str, tables: Iterable[str], report: RunReport) -> None:
@@ -76,7 +78,7 @@ def build_tables(pipeline: "work.Pipeline", title: str, tables: Iterable[str], r
             _note_failure(table, outcome, report)
             continue
         report.add_built(outcome)
-        current().done(table, f"{outcome.slices:,} slices, {outcome.rows_added:,} rows written")
+        current().done(table, f"{counted(outcome.slices, 'slice')}, {outcome.rows_added:,} rows written")
 
 
 def _note_failure(subject: str, error: BaseException, report: RunReport) -> None:
