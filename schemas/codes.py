@@ -46,8 +46,8 @@ COUNTRIES = frozenset(_COUNTRIES.split())
 
 @cache
 def time_zones() -> frozenset[str]:
-    """Names of the IANA time zone database."""
-    return frozenset(available_timezones())
+    """Names of the IANA time zone database, without its two placeholders that are no place's clock."""
+    return frozenset(available_timezones()) - {"Factory", "localtime"}
 
 
 def is_currency(column: str) -> pl.Expr:

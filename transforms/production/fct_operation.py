@@ -1,0 +1,58 @@
+"""Operation confirmations: see schemas/facts/fct_operation.py for grain and measures."""
+
+import polars as pl
+
+from schemas.facts.fct_operation import FctOperation
+from transforms.common.calendar import business_date
+from transforms.common.currency import multiply, with_rate
+from transforms.common.dimensions import attributes, with_key
+from transforms.common.facts import first_per_link, one, with_item_unit, with_site
+from transforms.common.keys import UNKNOWN_KEY
+from transforms.common.quantity import in_base_unit
+from transforms.common.shape import fact_columns
+
+_OF_ORDER = ("item_id", "_space_item_id", "site_id", "_space_site_id")
+
+
+def fct_operation(
+    operation_confirmation: pl.LazyFrame,
+    production_order: pl.LazyFrame,
+    work_center: pl.LazyFrame,
+    item: pl.LazyFrame,
+    site: pl.LazyFrame,
+    code_map: pl.LazyFrame,
+    fx_rate: pl.LazyFrame,
+    *,
+    reporting_currency: str,
+) -> pl.LazyFrame:
+    """One row per operation confirmation, with the item of its order and the site of its work centre."""
+    rows = operation_confirmation.join(first_per_link(production_order, *_OF_ORDER), on="_link_hash", how="left")
+    rows = with_key(rows, "work_center_id", "work_center", code_map)
+    places = attributes(work_center, "work_center", code_map, {"site_id": "_place", "_space_site_id": "_space_place"})
+    # The work centre stands somewhere; an order's site only says who asked for it.
+    rows = rows.join(places, on="work_center_key", how="left").with_columns(
+        pl.coalesce("_place", "site_id").alias("site_id"),
+        pl.when(pl.col("_place").is_not_null())
+        .then("_space_place")
+        .otherwise("_space_site_id")
+        .alias("_space_site_id"),
+    )
+    rows = with_item_unit(with_site(rows, site, code_map), item, code_map)
+    rows = rows.with_columns(
+        business_date("ended_at", "_zone").alias("business_date"),
+        *(pl.col(key).fill_null(UNKNOWN_KEY) for key in ("item_key", "site_key")),
+        *in_base_unit(["good_qty", "scrap_qty", "rework_qty"]),
+    )
+    rows = with_rate(
+        rows, fx_rate, "fx_rate_reporting", currency="currency", to=pl.lit(reporting_currency), on="business_date"
+    )
+    rate = pl.col("fx_rate_reporting")
+    rows = rows.with_columns(
+        pl.col("good_qty").alias("first_pass_qty"),
+        multiply(pl.col("planned_cost"), rate).alias("planned_cost_reporting"),
+        multiply(pl.col("actual_cost"), rate).alias("actual_cost_reporting"),
+        one("operation_count"),
+        one("due_count", pl.col("planned_end").is_not_null()),
+        one("late_count", pl.col("ended_at") > pl.col("planned_end")),
+    )
+    return fact_columns(rows, FctOperation)
