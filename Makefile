@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 
 nightly: setup
-	$(BIN)/opsmart nightly
+	$(BIN)/opsmart nightly --sample
 
 test: setup
 	$(BIN)/pytest
