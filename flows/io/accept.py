@@ -80,8 +80,8 @@ def accept(warehouse: Warehouse, lake: Lake, extract: Extract, staged: StagedRow
             change = _accept_append(session, lake, extract, staged)
         else:
             change, gives_coverage = _accept_keyed(session, extract, staged, existing)
-        new_codes = spans.widen(session, extract, staged.rows)
-        dirty.mark(session, lake, extract, change, new_codes)
+        seen = spans.widen(session, extract, staged.rows)
+        dirty.mark(session, lake, extract, change, seen)
         _record(session, extract, staged, gives_coverage, accepted_at)
         session.commit()
 
@@ -389,4 +389,5 @@ def _record(
         counts["rows_duplicate"],
         counts["rows_excluded"],
     )
+    ledger.supersede(session, extract)
     session.execute("update ops.stream set accept_count = accept_count + 1 where stream_id = $1", extract.stream_id)

@@ -8,6 +8,7 @@ import polars as pl
 from flows.io import ledger
 from flows.io.lake import Lake
 from flows.io.ledger import Extract
+from flows.io.spans import Seen
 from flows.io.warehouse import Session
 from schemas.catalog import DATASETS, DIMENSIONS, FACTS
 from schemas.registry import ALL_SOURCES, UNDATED, Driving, Fact, Linked, LookBack, Reference, Way, Whole
@@ -37,16 +38,19 @@ class Change:
         return cls(pl.scan_parquet(rows).select(**{k: pl.col(v) for k, v in columns.items()}).collect())
 
 
-def mark(session: Session, lake: Lake, extract: Extract, change: Change, new_codes: frozenset[str]) -> None:
+def mark(session: Session, lake: Lake, extract: Extract, change: Change, seen: Seen) -> None:
     """Dirty every slice that a delivery's change of current rows can alter, with one new generation."""
     touched = _Touched(session, lake, extract, change)
     slices = [touched.of(fact) for fact in FACTS.values() if extract.dataset in fact.inputs and change.rows.height]
+    if seen.has_new_days:
+        slices.append(table_slices(["dim_date"]))
     for dimension in DIMENSIONS.values():
         is_changed = extract.dataset in dimension.inputs and change.rows.height
-        if is_changed or dimension.entity in new_codes:
-            slices.append(_table_slice(dimension.name))
+        is_named = "code_span" in dimension.inputs and (dimension.entity in seen.new_codes or (dimension.entity is None and seen.new_codes))
+        if is_changed or is_named:
+            slices.append(table_slices([dimension.name]))
     reason = f"{extract.source}.{extract.dataset} {extract.slot}"
-    mark_slices(session, pl.concat(slices) if slices else _table_slice("").clear(), reason)
+    mark_slices(session, pl.concat(slices) if slices else table_slices([]), reason)
 
 
 def mark_slices(session: Session, slices: pl.DataFrame, reason: str) -> None:
@@ -65,9 +69,11 @@ def mark_slices(session: Session, slices: pl.DataFrame, reason: str) -> None:
     )
 
 
-def _table_slice(name: str) -> pl.DataFrame:
+def table_slices(names: list[str]) -> pl.DataFrame:
+    """The one slice of each of some tables that are one slice."""
     schema = {"fact": pl.String} | _SLICES
-    return pl.DataFrame({"fact": [name], "source": [ALL_SOURCES], "day": [UNDATED]}, schema=schema)
+    rows = {"fact": names, "source": [ALL_SOURCES] * len(names), "day": [UNDATED] * len(names)}
+    return pl.DataFrame(rows, schema=schema)
 
 
 class _Touched:

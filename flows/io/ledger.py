@@ -1,13 +1,17 @@
 """The ledger's extracts and streams: what has landed, what became of it, and in which order it counts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 
 import polars as pl
 
-from flows.io.warehouse import Session
+from flows.io.warehouse import Session, Warehouse
 from transforms.common.accept import Scope
+
+
+COUNTS = ("rows_in", "rows_accepted", "rows_quarantined", "rows_duplicate", "rows_excluded")
+"""Columns of ops.extract that balance: rows_in is the sum of the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,4 +175,29 @@ def current_append_extracts(session: Session, stream_ids: Sequence[int]) -> pl.D
         " from ops.extract where stream_id = any($1) and mode = 'append' and state = 'accepted'"
         " order by stream_id, slot, as_of desc, revision desc, landed_at desc, content_hash desc",
         list(stream_ids),
+    )
+
+
+def block(warehouse: Warehouse, extract: Extract, why: str, counts: Mapping[str, int]) -> None:
+    """Nothing of the delivery is used; a corrected one supersedes it."""
+    with warehouse.session() as session:
+        session.execute(
+            "update ops.extract set state = 'blocked', blocked_by = $2, rows_in = $3, rows_accepted = $4,"
+            " rows_quarantined = $5, rows_duplicate = $6, rows_excluded = $7"
+            " where extract_id = $1 and state <> 'accepted'",
+            extract.extract_id,
+            why,
+            *(counts.get(name) for name in COUNTS),
+        )
+        session.commit()
+
+
+def supersede(session: Session, extract: Extract) -> None:
+    """A blocked delivery whose slot has a newer accepted one is no longer waited for."""
+    session.execute(
+        "update ops.extract as old set state = 'superseded' from ops.extract as new"
+        " where new.extract_id = $1 and old.stream_id = new.stream_id and old.slot = new.slot"
+        " and old.state = 'blocked'"
+        " and (old.as_of, old.revision, old.landed_at) < (new.as_of, new.revision, new.landed_at)",
+        extract.extract_id,
     )

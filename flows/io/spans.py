@@ -3,6 +3,7 @@
 They answer "which slices may a change concern?" without reading rows: too many slices are harmless, too few are not.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -10,10 +11,19 @@ import polars as pl
 from flows.io.ledger import Extract
 from flows.io.warehouse import Session
 from schemas.catalog import DATASETS
+from schemas.registry import UNDATED
 
 
-def widen(session: Session, extract: Extract, rows: Path) -> frozenset[str]:
-    """Take a staged extract's days, codes and documents; the entities of which a code is new."""
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What nobody had seen before: entities of which a code is new, and whether the calendar got longer."""
+
+    new_codes: frozenset[str]
+    has_new_days: bool
+
+
+def widen(session: Session, extract: Extract, rows: Path) -> Seen:
+    """Take a staged extract's days, codes and documents."""
     dataset = DATASETS[extract.dataset]
     staged = pl.scan_parquet(rows)
     has_links = dataset.link is not None and extract.mode == "append"
@@ -21,12 +31,12 @@ def widen(session: Session, extract: Extract, rows: Path) -> frozenset[str]:
     if has_links:
         queries.append(staged.filter(pl.col("_link_hash").is_not_null()).group_by("_link_hash", "_date").agg())
     days, codes, *links = pl.collect_all(queries, engine="streaming")
-    _take_days(session, extract.stream_id, days)
+    has_new_days = _take_days(session, extract.stream_id, days)
     for pairs in links:
         _take_links(session, extract.stream_id, pairs)
     if extract.dataset == "code_map":
         _take_aliases(session, staged)
-    return _take_codes(session, extract.stream_id, codes)
+    return Seen(_take_codes(session, extract.stream_id, codes), has_new_days)
 
 
 def _codes(staged: pl.LazyFrame, coded: dict[str, str]) -> pl.LazyFrame:
@@ -45,9 +55,12 @@ def _codes(staged: pl.LazyFrame, coded: dict[str, str]) -> pl.LazyFrame:
     )
 
 
-def _take_days(session: Session, stream_id: int, days: pl.DataFrame) -> None:
+def _take_days(session: Session, stream_id: int, days: pl.DataFrame) -> bool:
+    dated = days.filter(pl.col("day") != UNDATED)["day"]
     if not days.height:
-        return
+        return False
+    span = session.fetch("select min(day), max(day) from ops.stream_day where day <> $1", UNDATED).row(0)
+    is_longer = bool(dated.len()) and (span[0] is None or dated.min() < span[0] or dated.max() > span[1])
     session.load_temporary(days.cast({"row_count": pl.Int64}), "seen_day")
     session.execute(
         "insert into ops.stream_day (stream_id, day, row_count)"
@@ -55,6 +68,7 @@ def _take_days(session: Session, stream_id: int, days: pl.DataFrame) -> None:
         " do update set row_count = excluded.row_count where excluded.row_count > stream_day.row_count",
         stream_id,
     )
+    return is_longer
 
 
 def _take_links(session: Session, stream_id: int, pairs: pl.DataFrame) -> None:

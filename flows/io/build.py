@@ -1,0 +1,173 @@
+"""Building: dirty slices, chunked by rows, from current rows through the fact's transform to complete rows.
+
+What a slice contains does not depend on which slices are built with it; chunks only bound memory.
+"""
+
+import importlib
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+
+import polars as pl
+
+from flows.io.current import Days, Everything, Links, current_rows
+from flows.io.lake import Lake
+from flows.io.publish import SLICE
+from flows.io.warehouse import Session
+from schemas.catalog import DATASETS
+from schemas.contract import Contract
+from schemas.errors import BuildError
+from schemas.registry import UNDATED, Driving, Fact, Linked, LookBack, Reference, Whole
+from transforms.common.keys import hash_columns
+
+CHUNK_ROWS = 600_000
+"""Driving rows of a chunk: bounds the memory of a build, and is large enough that its fixed cost does not show."""
+
+_ADDED = ("row_key", "row_hash", "extract_id", "published_at")
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Slices of one anchor source that are built together: day and generation, read before any input."""
+
+    source: str
+    slices: pl.DataFrame
+
+
+def dirty_slices(session: Session, table: str) -> pl.DataFrame:
+    """source, day, generation of the slices of a table that await a build."""
+    return session.fetch(
+        "select source, dirty.day, dirty.generation from ops.dirty_slice as dirty"
+        " left join ops.slice as published using (fact, source, day)"
+        " where fact = $1 and dirty.state = 'pending' and dirty.generation > coalesce(published.generation, 0)"
+        " order by source, day",
+        table,
+    )
+
+
+def chunks(session: Session, fact: Fact, slices: pl.DataFrame) -> Iterator[Chunk]:
+    """Cut dirty slices into chunks of consecutive days."""
+    sizes = session.fetch(
+        "select stream.source, stream_day.day, stream_day.row_count from ops.stream_day"
+        " inner join ops.stream using (stream_id) where stream.dataset = any($1)",
+        list(fact.driving),
+    )
+    if fact.grain == "month":
+        sizes = sizes.with_columns(pl.col("day").dt.truncate("1mo"))
+    if fact.is_cross_source:
+        sizes = sizes.with_columns(source=pl.lit(""))
+    sizes = sizes.group_by("source", "day").agg(pl.col("row_count").sum())
+    sized = slices.join(sizes, on=["source", "day"], how="left").sort("source", "day")
+    number = (pl.col("row_count").fill_null(0).cum_sum().over("source") // CHUNK_ROWS).alias("_chunk")
+    for (source, _), part in sized.with_columns(number).group_by("source", "_chunk", maintain_order=True):
+        yield Chunk(str(source), part.select("day", "generation"))
+
+
+class FactBuilder:
+    """Builds slices of one fact. References are read once, after the generations of all slices were."""
+
+    def __init__(self, session: Session, lake: Lake, fact: Fact, reporting_currency: str) -> None:
+        self._session, self._lake, self._fact = session, lake, fact
+        self._transform = transform_of(f"transforms.{fact.domain}.{fact.name}", fact.name)
+        self._options: dict[str, str] = {}
+        if "reporting_currency" in inspect.signature(self._transform).parameters:
+            self._options["reporting_currency"] = reporting_currency
+        self._references = {
+            name: self._read_reference(name)
+            for name, way in fact.inputs.items()
+            if isinstance(way, Reference | Whole | LookBack)
+        }
+
+    def build(self, chunk: Chunk) -> tuple[pl.DataFrame, pl.LazyFrame | None]:
+        """The complete rows of a chunk's slices, with their slice's day as `_slice`; and the rows that drive them.
+
+        None where several datasets do.
+        """
+        fact, inputs = self._fact, dict(self._references)
+        source = None if fact.is_cross_source else chunk.source
+        links: list[pl.LazyFrame] = []
+        driving: pl.LazyFrame | None = None
+        for name in fact.driving:
+            days = self._days_read(chunk, name)
+            rows = current_rows(self._session, self._lake, DATASETS[name], Days(days), source=source)
+            if any(isinstance(way, Linked) for way in fact.inputs.values()):
+                # The rows' documents say which linked rows are needed, so they are looked at before the build.
+                rows = rows.collect(engine="streaming").lazy()
+                links.append(rows.select(link_hash="_link_hash"))
+            inputs[name] = driving = rows
+        for name, way in fact.inputs.items():
+            if isinstance(way, Linked):
+                wanted = pl.concat(links).drop_nulls().unique().collect()
+                inputs[name] = current_rows(self._session, self._lake, DATASETS[name], Links(wanted))
+        built = self._transform(**inputs, **self._options)
+        rows = complete(built, fact, chunk.slices["day"]).collect(engine="streaming")
+        return rows, driving if len(fact.driving) == 1 else None
+
+    def _days_read(self, chunk: Chunk, dataset: str) -> list[date]:
+        way = self._fact.inputs[dataset]
+        before, after = (way.before, way.after) if isinstance(way, Driving) else (0, 0)
+        days = chunk.slices.select("day")
+        if self._fact.grain == "month":
+            end = pl.col("day").dt.offset_by("1mo").dt.offset_by("-1d")
+            days = days.select(pl.date_ranges("day", end).alias("day")).explode("day")
+        shifted = [days.select(pl.col("day").dt.offset_by(f"{n}d")) for n in range(-before, after + 1)]
+        return pl.concat(shifted)["day"].unique().sort().to_list()
+
+    def _read_reference(self, name: str) -> pl.LazyFrame:
+        return current_rows(self._session, self._lake, DATASETS[name], Everything()).collect().lazy()
+
+
+def complete(built: pl.LazyFrame, fact: Fact, days: pl.Series) -> pl.LazyFrame:
+    """The built rows of the slices, in the contract's columns and with their hashes.
+
+    Raises:
+        BuildError: The transform's columns are not the contract's.
+    """
+    contract = fact.contract
+    check_columns(built, contract, fact.name, but=_ADDED)
+    types = contract.dtypes()
+    keys = {name: types[name] for name in contract.key()}
+    measures = {name: dtype for name, dtype in types.items() if name not in (*_ADDED, *keys)}
+    slice_day = pl.col(fact.anchor).dt.truncate("1mo") if fact.grain == "month" else pl.col(fact.anchor)
+    columns = [name for name in types if name != "published_at"]
+    return (
+        built.with_columns(slice_day.alias(SLICE))
+        .filter(pl.col(SLICE).is_in(days.implode()))
+        .with_columns(
+            row_key=hash_columns(keys, salt=[fact.name]),
+            row_hash=hash_columns(keys | measures),
+            extract_id=pl.col("_extract_id"),
+        )
+        .select(*columns, SLICE)
+    )
+
+
+def whole_table(built: pl.LazyFrame, contract: type[Contract], name: str) -> pl.LazyFrame:
+    """The rows of a table that is one slice (a dimension), in the contract's columns and with their hashes."""
+    check_columns(built, contract, name, but=("row_hash", "published_at"))
+    types = contract.dtypes()
+    hashed = {column: dtype for column, dtype in types.items() if column not in ("row_hash", "published_at")}
+    return built.select(*hashed, row_hash=hash_columns(hashed)).with_columns(pl.lit(UNDATED).alias(SLICE))
+
+
+def check_columns(built: pl.LazyFrame, contract: type[Contract], name: str, *, but: tuple[str, ...]) -> None:
+    """Refuse a transform whose result is not what the contract says.
+
+    Raises:
+        BuildError: A column is missing or has another type.
+    """
+    schema = built.collect_schema()
+    for column, dtype in contract.dtypes().items():
+        if column not in but and schema.get(column) != dtype:
+            raise BuildError(
+                f"the transform yields {column} as {schema.get(column, 'nothing')}, the contract says {dtype}",
+                where=name,
+                remedy="mend the transform or the contract",
+            )
+
+
+def transform_of(module: str, function: str) -> Callable[..., pl.LazyFrame]:
+    """The one public function of a transform module."""
+    found: Callable[..., pl.LazyFrame] = getattr(importlib.import_module(module), function)
+    return found

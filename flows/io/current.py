@@ -1,0 +1,186 @@
+"""Current rows: what the ledger calls current, read from the lake."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Protocol
+
+import polars as pl
+
+from flows.io import ledger
+from flows.io.accept import WIDE_SHARE
+from flows.io.lake import Lake, lake_schema, months_between
+from flows.io.ledger import Stream
+from flows.io.warehouse import Session, quote
+from schemas.registry import Dataset
+from transforms.common import accept as rules
+
+_KEYS = ("_key_hash", "_payload_hash")
+
+
+class Which(Protocol):
+    """Which rows of a stream are wanted."""
+
+    def of(self, session: Session, stream: Stream) -> "Selection": ...
+
+
+class Selection:
+    """A condition on a stream's ledger rows, with the same condition on its lake rows."""
+
+    def __init__(
+        self,
+        sql: str = "true",
+        parameters: Sequence[object] = (),
+        lake: pl.Expr | None = None,
+        days: tuple[date, date] | None = None,
+        links: pl.DataFrame | None = None,
+    ) -> None:
+        self.sql, self.parameters, self.lake, self.days, self.links = sql, tuple(parameters), lake, days, links
+
+
+class Everything:
+    """All current rows."""
+
+    def of(self, session: Session, stream: Stream) -> Selection:
+        """No condition."""
+        return Selection()
+
+
+class Days:
+    """Rows of some days."""
+
+    def __init__(self, days: Sequence[date]) -> None:
+        self._days = sorted(set(days))
+
+    def of(self, session: Session, stream: Stream) -> Selection:
+        """The range of the days, and the days themselves."""
+        if not self._days:
+            return Selection("false", lake=pl.lit(value=False))
+        first, last = self._days[0], self._days[-1]
+        is_gapless = (last - first).days + 1 == len(self._days)
+        inside = pl.col("_date").is_between(first, last)
+        if is_gapless:
+            return Selection("row_date between $1 and $2", (first, last), inside, (first, last))
+        days = pl.col("_date").is_in(self._days)
+        return Selection("row_date = any($1)", (self._days,), inside & days, (first, last))
+
+
+class Links:
+    """Rows that belong to some documents."""
+
+    def __init__(self, links: pl.DataFrame) -> None:
+        """`links` has one column, link_hash."""
+        self._links = links
+
+    def of(self, session: Session, stream: Stream) -> Selection:
+        """Documents are looked up, unless they are so many that reading the stream whole is cheaper."""
+        if not self._links.height:
+            return Selection("false", lake=pl.lit(value=False))
+        rows = stream.key_count or session.value(
+            "select coalesce(sum(row_count), 0) from ops.stream_day where stream_id = $1", stream.stream_id
+        )
+        if self._links.height >= WIDE_SHARE * float(rows):
+            return Selection(links=self._links)
+        session.load_temporary(self._links, "wanted_link")
+        table = f"ops.{quote(stream.partition)}" if stream.key_count else "ops.link_day"
+        day = "row_date" if stream.key_count else "day"
+        span = session.fetch(
+            f"select min({day}), max({day}) from {table} inner join pg_temp.wanted_link using (link_hash)"
+            " where stream_id = $1",
+            stream.stream_id,
+        ).row(0)
+        if span[0] is None:
+            return Selection("false", lake=pl.lit(value=False))
+        sql = "exists (select from pg_temp.wanted_link as wanted where wanted.link_hash = key.link_hash)"
+        return Selection(sql, links=self._links, days=span)
+
+
+def current_rows(
+    session: Session,
+    lake: Lake,
+    dataset: Dataset,
+    which: Which,
+    *,
+    source: str | None = None,
+    with_gone: bool = False,
+) -> pl.LazyFrame:
+    """The current rows of a dataset: the contract's columns and the technical ones.
+
+    Rows of the newest version of each present key (delta, snapshot, period), or of the newest revision of each slot
+    (append); each once. `source` restricts them to one source's. `with_gone` adds the last version of keys that are
+    gone, and says so in is_deleted.
+    """
+    frames = [
+        _of_stream(session, lake, dataset, stream, which.of(session, stream), with_gone=with_gone)
+        for stream in ledger.streams(session, dataset.name)
+        if source in (None, stream.source) and stream.accept_count
+    ]
+    return pl.concat(frames) if frames else pl.LazyFrame(schema=lake_schema(dataset))
+
+
+def _of_stream(
+    session: Session, lake: Lake, dataset: Dataset, stream: Stream, selection: Selection, *, with_gone: bool
+) -> pl.LazyFrame:
+    months = months_between(*selection.days) if selection.days else None
+    rows = lake.scan(dataset, months).filter(pl.col("source") == stream.source)
+    if selection.lake is not None:
+        rows = rows.filter(selection.lake)
+    if selection.links is not None:
+        rows = rows.join(selection.links.lazy().select(_link_hash="link_hash"), on="_link_hash", how="semi")
+    append = ledger.current_append_extracts(session, [stream.stream_id])
+    if append.height:
+        return _newest_of_day(rows, append)
+    only = _only_delivery(session, stream)
+    if only is not None:
+        return rows.filter((pl.col("_extract_id") == only) & ~pl.col("is_deleted").fill_null(value=False))
+    keys = newest_keys(session, stream, selection.sql, selection.parameters)
+    if not with_gone:
+        keys = keys.filter("is_present")
+    # A payload that came, went and came again is in the lake twice.
+    newest = rows.join(keys.lazy(), on=_KEYS, how="inner").sort("_extract_id").unique(_KEYS, keep="first")
+    return newest.with_columns(is_deleted=~pl.col("is_present")).drop("is_present")
+
+
+def _newest_of_day(rows: pl.LazyFrame, append: pl.DataFrame) -> pl.LazyFrame:
+    ranked = rows.join(append.lazy().select(_extract_id="extract_id", _rank="rank"), on="_extract_id", how="inner")
+    live = ranked.filter(~pl.col("is_deleted").fill_null(value=False))
+    if _overlap(append):
+        live = live.sort("_rank", "_order_at", "_payload_hash").unique(["_date", "_key_hash"], keep="last")
+    return live.drop("_rank")
+
+
+def _overlap(append: pl.DataFrame) -> bool:
+    """Whether two deliveries have rows of the same day, so that a key may come twice."""
+    spans = append.drop_nulls("first_date").sort("first_date")
+    return bool((spans["first_date"].shift(-1) <= spans["last_date"].cum_max()).any())
+
+
+def _only_delivery(session: Session, stream: Stream) -> int | None:
+    """The stream's delivery, if there is but one and each of its rows is a key's newest version."""
+    if stream.accept_count != 1:
+        return None
+    found = session.fetch(
+        "select extract_id from ops.extract where stream_id = $1 and state = 'accepted' and rows_accepted = $2",
+        stream.stream_id,
+        stream.key_count,
+    )
+    return int(found.item()) if found.height == 1 else None
+
+
+def newest_keys(session: Session, stream: Stream, sql: str = "true", parameters: Sequence[object] = ()) -> pl.DataFrame:
+    """_key_hash, _payload_hash, is_present of a stream's keys that satisfy a condition on the ledger's rows."""
+    if not stream.key_count:
+        return pl.DataFrame(schema=dict.fromkeys(_KEYS, pl.Int64) | {"is_present": pl.Boolean})
+    columns = ["key_hash", "payload_hash", "row_date", "is_deleted"]
+    orders = ["version_sighting", "version_at", "seen_sighting", "seen_at"]
+    extract_orders = ledger.extract_orders(session, stream.stream_id)
+    scopes = ledger.scopes(session, stream, extract_orders)
+    names = ", ".join(f"key.{name}" for name in (columns + orders if scopes else columns))
+    table = f"ops.{quote(stream.partition)}"
+    found = session.fetch(f"select {names} from {table} as key where payload_hash is not null and {sql}", *parameters)
+    rows = found.lazy()
+    is_present = ~pl.col("is_deleted")
+    if scopes:
+        groups = ledger.sighting_groups(session, stream.stream_id, extract_orders).select("sighting_id", "at", "rank")
+        rows = rules.with_orders(rows.cast({name: rules.EXISTING[name] for name in orders}), groups.lazy())
+        is_present = rules.is_present(scopes)
+    return rows.select(_key_hash="key_hash", _payload_hash="payload_hash", is_present=is_present).collect()

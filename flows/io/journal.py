@@ -1,0 +1,96 @@
+"""What a run leaves on the record: itself, what the gates said, the rows held back."""
+
+import threading
+from collections.abc import Sequence
+from datetime import datetime
+
+import polars as pl
+
+from flows.io.gates import GateResult
+from flows.io.warehouse import Session, Warehouse
+
+QUARANTINE_COLUMNS = ("row_no", "rule", "column_name", "value", "raw")
+
+
+class Journal:
+    """The record of one run."""
+
+    def __init__(self, warehouse: Warehouse, run_id: str) -> None:
+        self._warehouse, self._run_id = warehouse, run_id
+        self._lock = threading.Lock()
+        self._counts = {"passed": 0, "warned": 0, "failed": 0}
+
+    @property
+    def gate_counts(self) -> dict[str, int]:
+        """How many gates passed, warned and failed so far."""
+        with self._lock:
+            return dict(self._counts)
+
+    def note(self, results: Sequence[GateResult]) -> None:
+        """Keep what gates said."""
+        if not results:
+            return
+        with self._lock:
+            for result in results:
+                self._counts[result.status] += 1
+        rows = pl.DataFrame(
+            [
+                (r.gate, str(r.subject), r.severity, r.status, r.observed, r.expected, r.checked_at)
+                for r in results
+            ],
+            schema=["gate", "subject", "severity", "status", "observed", "expected", "checked_at"],
+            orient="row",
+        )
+        with self._warehouse.session() as session:
+            session.load_temporary(rows, "said")
+            # A task that is tried again judges again; the last word counts.
+            session.execute(
+                "insert into ops.gate_result (run_id, gate, subject, severity, status, observed, expected, checked_at)"
+                " select distinct on (gate, subject) $1, gate, subject, severity, status, observed, expected,"
+                " checked_at from pg_temp.said on conflict (run_id, gate, subject) do update set"
+                " status = excluded.status, observed = excluded.observed, expected = excluded.expected,"
+                " checked_at = excluded.checked_at",
+                self._run_id,
+            )
+            session.commit()
+
+    def begin(self, flow: str, parameters: str, started_at: datetime) -> None:
+        """The run has begun; `parameters` is JSON text."""
+        with self._warehouse.session() as session:
+            session.execute(
+                "insert into ops.run (run_id, flow, started_at, state, parameters) values ($1, $2, $3, 'running',"
+                " $4::text::jsonb) on conflict (run_id) do update set started_at = excluded.started_at",
+                self._run_id,
+                flow,
+                started_at,
+                parameters,
+            )
+            session.commit()
+
+    def end(self, state: str, ended_at: datetime) -> None:
+        """The run has ended: ok, partial or failed."""
+        with self._warehouse.session() as session:
+            session.execute(
+                "update ops.run set state = $2, ended_at = $3 where run_id = $1", self._run_id, state, ended_at
+            )
+            session.commit()
+
+
+def keep_quarantined(warehouse: Warehouse, extract_id: int, rows: pl.DataFrame, quarantined_at: datetime) -> None:
+    """Keep the rows of an extract that were held back."""
+    if not rows.height:
+        return
+    with warehouse.session() as session:
+        session.load_temporary(rows.select(QUARANTINE_COLUMNS), "held_back")
+        _insert_quarantined(session, extract_id, quarantined_at)
+        session.commit()
+
+
+def _insert_quarantined(session: Session, extract_id: int, quarantined_at: datetime) -> None:
+    session.execute(
+        "insert into ops.quarantined_row (extract_id, row_no, rule, column_name, value, raw, quarantined_at)"
+        " select distinct on (row_no, rule) $1, row_no, rule, column_name, value, raw::jsonb, $2"
+        " from pg_temp.held_back order by row_no, rule on conflict (extract_id, row_no, rule) do nothing",
+        extract_id,
+        quarantined_at,
+    )

@@ -1,0 +1,151 @@
+"""Publishing: writing what differs inside rebuilt slices, in one transaction."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+
+from flows.io.warehouse import Session, Warehouse, quote
+
+SLICE = "_slice"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A table of the mart: what identifies a row, and which column is its slice (None: the table is one slice)."""
+
+    name: str
+    identity: tuple[str, ...]
+    anchor: str | None
+    is_monthly: bool
+    logic_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What one publish did. `dropped` slices changed under the build, or are published by newer logic."""
+
+    slices: int = 0
+    rows_added: int = 0
+    rows_removed: int = 0
+    rows_unchanged: int = 0
+    dropped: int = 0
+
+
+def publish(
+    warehouse: Warehouse, target: Target, source: str, rows: pl.DataFrame, slices: pl.DataFrame, published_at: datetime
+) -> Written:
+    """Make the published slices equal to the built ones.
+
+    Args:
+        warehouse: Where to.
+        target: Which table.
+        source: Anchor source of all the slices.
+        rows: The slices' complete rows: the table's columns but published_at, and the slice's day as `_slice`.
+        slices: day and generation of each slice, the generation read before its inputs were.
+        published_at: Goes into every row that is written.
+
+    Returns:
+        The number of slices published, and of rows written, removed and left alone.
+    """
+    with warehouse.session() as session:
+        session.lock(f"opsmart.publish.{target.name}")
+        live = _still_wanted(session, target, source, slices)
+        dropped = slices.height - live.height
+        if not live.height:
+            return Written(dropped=dropped)
+        rows = rows.lazy().join(live.lazy().select(pl.col("day").alias(SLICE)), on=SLICE, how="semi").collect()
+        published = _published(session, target, source, live)
+        identity = list(target.identity)
+        new = rows.lazy().join(published.lazy(), on=[*identity, "row_hash"], how="anti").collect()
+        gone = published.lazy().join(rows.lazy(), on=identity, how="anti").select(identity)
+        is_first = not published.height and not _has_rows(session, target)
+        removed = 0
+        if not is_first:
+            # By identity wherever the table holds it: a row may have moved here from a slice that is built later.
+            outdated = pl.concat([gone, new.lazy().select(identity)]).collect()
+            removed = _delete(session, target, outdated)
+        columns = [name for name in rows.columns if name != SLICE]
+        stamp = pl.lit(published_at).cast(pl.Datetime("us", "UTC")).alias("published_at")
+        # In key order, so that the primary key's index is walked once.
+        session.copy(new.select(columns).sort(identity).with_columns(stamp), target.name, schema="mart")
+        _record(session, target, source, rows, live, published_at)
+        session.commit()
+    return Written(live.height, new.height, removed, rows.height - new.height, dropped)
+
+
+def _still_wanted(session: Session, target: Target, source: str, slices: pl.DataFrame) -> pl.DataFrame:
+    """Slices whose dirty generation is still the one the build read, and whose published logic is not newer."""
+    now = session.fetch(
+        "select dirty.day, dirty.generation from ops.dirty_slice as dirty left join ops.slice as published"
+        " using (fact, source, day) where fact = $1 and source = $2 and day between $3 and $4"
+        " and coalesce(published.logic_version, 0) <= $5",
+        target.name,
+        source,
+        slices["day"].min(),
+        slices["day"].max(),
+        target.logic_version,
+    )
+    return slices.select("day", "generation").join(now, on=["day", "generation"], how="semi")
+
+
+def _published(session: Session, target: Target, source: str, slices: pl.DataFrame) -> pl.DataFrame:
+    """Identity and row hash of what the slices hold."""
+    names = ", ".join(map(quote, (*target.identity, "row_hash")))
+    table = f"mart.{quote(target.name)}"
+    if target.anchor is None:
+        return session.fetch(f"select {names} from {table}")
+    has_rows = session.value(
+        "select 1 from ops.slice where fact = $1 and source = $2 and day between $3 and $4 and row_count > 0 limit 1",
+        target.name,
+        source,
+        slices["day"].min(),
+        slices["day"].max(),
+    )
+    if not has_rows:
+        return session.fetch(f"select {names} from {table} where false")
+    anchor = quote(target.anchor)
+    last = slices["day"].max()
+    end = pl.select(pl.lit(last).dt.offset_by("1mo" if target.is_monthly else "1d")).item()
+    frame = session.fetch(
+        f"select {names}, {anchor} as {SLICE} from {table} where source = $1 and {anchor} >= $2 and {anchor} < $3",
+        source,
+        slices["day"].min(),
+        end,
+    )
+    day = pl.col(SLICE).dt.truncate("1mo") if target.is_monthly else pl.col(SLICE)
+    return frame.filter(day.is_in(slices["day"].implode())).drop(SLICE)
+
+
+def _has_rows(session: Session, target: Target) -> bool:
+    return bool(session.value(f"select 1 from mart.{quote(target.name)} limit 1"))
+
+
+def _delete(session: Session, target: Target, outdated: pl.DataFrame) -> int:
+    if not outdated.height:
+        return 0
+    session.load_temporary(outdated, "outdated_row")
+    condition = " and ".join(f"kept.{quote(name)} = outdated.{quote(name)}" for name in target.identity)
+    return session.execute(
+        f"delete from mart.{quote(target.name)} as kept using pg_temp.outdated_row as outdated where {condition}"
+    )
+
+
+def _record(
+    session: Session, target: Target, source: str, rows: pl.DataFrame, live: pl.DataFrame, published_at: datetime
+) -> None:
+    """The slices are published at the generation that the build read."""
+    counts = rows.group_by(day=SLICE).agg(row_count=pl.len().cast(pl.Int64), checksum=pl.col("row_hash").sum())
+    slices = live.join(counts, on="day", how="left").with_columns(pl.col("row_count", "checksum").fill_null(0))
+    session.load_temporary(slices.select("day", "generation", "row_count", "checksum"), "published_slice")
+    session.execute(
+        "insert into ops.slice (fact, source, day, row_count, checksum, generation, logic_version, published_at)"
+        " select $1, $2, day, row_count, checksum, generation, $3, $4 from pg_temp.published_slice"
+        " on conflict (fact, source, day) do update set row_count = excluded.row_count,"
+        " checksum = excluded.checksum, generation = excluded.generation, logic_version = excluded.logic_version,"
+        " published_at = excluded.published_at",
+        target.name,
+        source,
+        target.logic_version,
+        published_at,
+    )

@@ -1,0 +1,193 @@
+"""From dirty slices to published ones: read, build, gate, publish; facts chunk by chunk, dimensions whole."""
+
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, date, datetime
+
+import polars as pl
+
+from flows.io import gates, ledger
+from flows.io.build import Chunk, FactBuilder, chunks, dirty_slices, transform_of, whole_table
+from flows.io.current import Everything, current_rows
+from flows.io.journal import Journal
+from flows.io.lake import Lake
+from flows.io.publish import SLICE, Target, Written, publish
+from flows.io.warehouse import Session, Warehouse
+from flows.report import BuiltTable
+from schemas.catalog import DATASETS, DIMENSIONS, FACTS
+from schemas.registry import ALL_SOURCES, UNDATED, Dimension, Fact
+from transforms.common.keys import hash_columns
+
+
+class TableBuilder:
+    """Builds and publishes the dirty slices of a table."""
+
+    def __init__(self, warehouse: Warehouse, lake: Lake, journal: Journal, reporting_currency: str) -> None:
+        self._warehouse, self._lake, self._journal = warehouse, lake, journal
+        self._reporting_currency = reporting_currency
+
+    def build(self, table: str) -> BuiltTable:
+        """Bring a table up to date with what has been accepted."""
+        began = time.monotonic()
+        parts = self._build_fact(FACTS[table]) if table in FACTS else [self._build_dimension(DIMENSIONS[table])]
+        return BuiltTable(
+            table,
+            slices=sum(part.slices for part in parts),
+            rows_added=sum(part.rows_added for part in parts),
+            rows_removed=sum(part.rows_removed for part in parts),
+            rows_unchanged=sum(part.rows_unchanged for part in parts),
+            seconds=time.monotonic() - began,
+        )
+
+    def _build_fact(self, fact: Fact) -> list[Written]:
+        """While PostgreSQL takes one chunk, Polars builds the next."""
+        written: list[Future[Written]] = []
+        with self._warehouse.session() as session, ThreadPoolExecutor(1) as publisher:
+            slices = dirty_slices(session, fact.name)
+            if not slices.height:
+                return []
+            members = _members(session, fact)
+            builder = FactBuilder(session, self._lake, fact, self._reporting_currency)
+            for chunk in chunks(session, fact, slices):
+                rows, driving = builder.build(chunk)
+                if len(written) > 1:
+                    # Two chunks at most are in memory beside the one being built.
+                    written[-2].result()
+                written.append(publisher.submit(self._judge_and_publish, fact, chunk, rows, driving, members))
+            return [future.result() for future in written]
+
+    def _judge_and_publish(
+        self, fact: Fact, chunk: Chunk, rows: pl.DataFrame, driving: pl.LazyFrame | None, members: Mapping[str, pl.Series]
+    ) -> Written:
+        results = gates.judge_slices(
+            fact.name,
+            rows,
+            None if driving is None else _in_slices(driving, rows, fact, chunk),
+            checked_at=datetime.now(UTC),
+            members=members,
+        )
+        self._journal.note(results)
+        slices = chunk.slices
+        failed = [result for result in results if result.status == "failed"]
+        if failed:
+            slices = self._block(fact, chunk, failed)
+        if not slices.height:
+            return Written()
+        target = Target(fact.name, ("row_key",), fact.anchor, fact.grain == "month", fact.logic_version)
+        return publish(self._warehouse, target, chunk.source, rows, slices, datetime.now(UTC))
+
+    def _block(self, fact: Fact, chunk: Chunk, failed: list[gates.GateResult]) -> pl.DataFrame:
+        """Hold back the slices that a gate fails, at the generation that was built; the others."""
+        reasons: dict[date, str] = {}
+        for result in failed:
+            for day in chunk.slices["day"]:
+                if result.subject.day <= day <= result.subject.until:
+                    reasons[day] = f"{result.gate}: {result.observed}, expected {result.expected}"
+        blocked = pl.DataFrame({"day": list(reasons), "reason": list(reasons.values())}, schema_overrides={"day": pl.Date})
+        with self._warehouse.session() as session:
+            session.load_temporary(blocked.join(chunk.slices, on="day"), "failed_slice")
+            session.execute(
+                "update ops.dirty_slice as dirty set state = 'blocked', reason = failed.reason"
+                " from pg_temp.failed_slice as failed where dirty.fact = $1 and dirty.source = $2"
+                " and dirty.day = failed.day and dirty.generation = failed.generation",
+                fact.name,
+                chunk.source,
+            )
+            session.commit()
+        return chunk.slices.join(blocked, on="day", how="anti")
+
+    def _build_dimension(self, dimension: Dimension) -> Written:
+        with self._warehouse.session() as session:
+            slices = dirty_slices(session, dimension.name)
+            if not slices.height:
+                return Written()
+            inputs = {name: self._dimension_input(session, dimension, name) for name in dimension.inputs}
+            options = _calendar(session) if dimension.name == "dim_date" else {}
+            transform = transform_of(f"transforms.dimensions.{dimension.name}", dimension.name)
+            rows = whole_table(transform(**inputs, **options), dimension.contract, dimension.name).collect()
+        target = Target(dimension.name, dimension.contract.key(), None, is_monthly=False, logic_version=dimension.logic_version)
+        return publish(self._warehouse, target, ALL_SOURCES, rows, slices, datetime.now(UTC))
+
+    def _dimension_input(self, session: Session, dimension: Dimension, name: str) -> pl.LazyFrame:
+        match name:
+            case "code_span":
+                return session.fetch("select distinct entity, code_space, code from ops.code_span").lazy()
+            case "coverage":
+                (dataset,) = (other for other in dimension.inputs if other in DATASETS and other != "code_map")
+                return _complete_deliveries(session, dataset)
+            case "code_map":
+                return current_rows(session, self._lake, DATASETS[name], Everything()).collect().lazy()
+            case _ if dimension.history:
+                return _versions(session, self._lake, name)
+            case _:
+                rows = current_rows(session, self._lake, DATASETS[name], Everything(), with_gone=True)
+                return rows.collect().lazy()
+
+
+def _members(session: Session, fact: Fact) -> dict[str, pl.Series]:
+    """Durable keys that master data has delivered, of each dimension that the fact refers to."""
+    names = {name for name in fact.contract.marked("dimension").values() if name in DIMENSIONS}
+    return {
+        name: session.fetch(f"select {name.removeprefix('dim_')}_key from mart.{name} where not is_inferred").to_series()
+        for name in sorted(names)
+        if DIMENSIONS[name].entity is not None
+    }
+
+
+def _in_slices(driving: pl.LazyFrame, rows: pl.DataFrame, fact: Fact, chunk: Chunk) -> pl.LazyFrame:
+    """The driving rows that belong to the slices: those that the fact has put there, and those it should have.
+
+    A row that the transform lost has no anchor; it is counted where the day that files it says, and is missed there,
+    unless a slice that is not being built could hold it.
+    """
+    (dataset,) = fact.driving
+    window = fact.window(dataset)
+    if not window.before and not window.after:
+        return driving.with_columns(pl.col("_date").alias(SLICE))
+    types = fact.contract.dtypes()
+    keys = {name: types[name] for name in fact.contract.key()}
+    anchors = rows.lazy().select("row_key", pl.col(SLICE))
+    days = chunk.slices["day"].implode()
+    nearby = [pl.col("_date").dt.offset_by(f"{n}d").is_in(days) for n in range(-window.after, window.before + 1)]
+    should_be = pl.when(pl.all_horizontal(nearby)).then("_date")
+    return (
+        driving.with_columns(row_key=hash_columns(keys, salt=[fact.name]))
+        .join(anchors, on="row_key", how="left")
+        .with_columns(pl.coalesce(SLICE, should_be).alias(SLICE))
+        .filter(pl.col(SLICE).is_not_null())
+    )
+
+
+def _complete_deliveries(session: Session, dataset: str) -> pl.LazyFrame:
+    """source and `_order_at` of the deliveries that claimed to be complete."""
+    return session.fetch(
+        "select source, (as_of::timestamp at time zone 'UTC') + (rank || ' microseconds')::interval as _order_at"
+        f" from ({_RANKED}) as ranked where gives_coverage and period_start is null",
+        dataset,
+    ).lazy()
+
+
+def _versions(session: Session, lake: Lake, dataset: str) -> pl.LazyFrame:
+    """Every accepted version of master rows. Deliveries of one day are told apart by microseconds of `_order_at`."""
+    ranks = session.fetch(
+        f"select extract_id as _extract_id, rank as _rank, as_of as _as_of from ({_RANKED}) as ranked", dataset
+    )
+    is_dated_by_delivery = pl.col("_order_at") == pl.col("_as_of").cast(pl.Datetime("us", "UTC"))
+    order = pl.col("_order_at") + pl.when(is_dated_by_delivery).then(pl.col("_rank")).otherwise(0).cast(
+        pl.Duration("us")
+    )
+    return lake.scan(DATASETS[dataset]).join(ranks.lazy(), on="_extract_id").with_columns(_order_at=order)
+
+
+_RANKED = (
+    "select extract_id, source, as_of, period_start, gives_coverage, row_number() over"
+    " (partition by stream_id order by as_of, revision, landed_at, content_hash) as rank"
+    " from ops.extract where dataset = $1 and state = 'accepted'"
+)
+
+
+def _calendar(session: Session) -> dict[str, date]:
+    """First and last day that any stream has rows of."""
+    first, last = session.fetch("select min(day), max(day) from ops.stream_day where day <> $1", UNDATED).row(0)
+    return {"first": first or UNDATED, "last": last or UNDATED}

@@ -1,0 +1,127 @@
+"""Taking a delivery: stage, gate, accept; or block it and say why."""
+
+import shutil
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+
+from flows.io import gates, journal, ledger
+from flows.io.accept import StagedRows, accept
+from flows.io.journal import Journal
+from flows.io.lake import Lake
+from flows.io.ledger import Extract
+from flows.io.pull.deliveries import Delivery
+from flows.io.stage import Staged, stage
+from flows.io.warehouse import Warehouse
+from schemas.catalog import DATASETS
+from schemas.errors import ExtractError, SourceError
+from schemas.source import Source, SourceDataset
+
+
+@dataclass(frozen=True, slots=True)
+class TakenExtract:
+    """What became of a delivery: `accepted`, or `blocked` with a message."""
+
+    source: str
+    dataset: str
+    slot: str
+    state: str
+    rows_in: int = 0
+    rows_accepted: int = 0
+    rows_quarantined: int = 0
+    rows_duplicate: int = 0
+    rows_excluded: int = 0
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Taker:
+    """Takes the deliveries of one source."""
+
+    warehouse: Warehouse
+    lake: Lake
+    source: Source
+    work: Path
+    journal: Journal
+    pseudonym: Callable[[pl.Series], pl.Series]
+    staging: threading.Lock
+    """One delivery is staged at a time: each may fill its share of memory. The next is staged while one is accepted."""
+
+    def take(self, delivery: Delivery, extract: Extract) -> TakenExtract:
+        """Stage, gate and accept a delivery.
+
+        What is wrong with the delivery itself blocks it and is returned; errors of the lake or the warehouse are raised,
+        and the delivery stays pending.
+        """
+        folder = self.work / f"extract-{extract.extract_id}"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        taken = TakenExtract(extract.source, extract.dataset, extract.slot, "blocked")
+        counts: dict[str, int] = {}
+        try:
+            with self.staging:
+                staged = self._stage(delivery, extract, folder)
+                failed = self._judge(extract, staged)
+            counts = staged.counts
+            taken = replace(taken, **counts)
+            journal.keep_quarantined(self.warehouse, extract.extract_id, staged.quarantined, datetime.now(UTC))
+            if failed:
+                return self._block(extract, taken, failed, counts)
+            accept(self.warehouse, self.lake, extract, self._rows(staged, extract), datetime.now(UTC))
+        except (ExtractError, SourceError) as error:
+            return self._block(extract, taken, str(error), counts)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        return replace(taken, state="accepted", message="; ".join(staged.warnings))
+
+    def _stage(self, delivery: Delivery, extract: Extract, folder: Path) -> Staged:
+        dataset = DATASETS[extract.dataset]
+        return stage(
+            delivery, self.source, dataset, folder, extract_id=extract.extract_id, pseudonym=self.pseudonym
+        )
+
+    def _judge(self, extract: Extract, staged: Staged) -> str:
+        """What the gates hold against the delivery; '' if nothing."""
+        known = gates.ExtractFacts(
+            extract=f"{extract.slot} r{extract.revision} {extract.content_hash[:12]}",
+            as_of=extract.as_of,
+            **staged.counts,
+            tolerance_rows=_whole(self._dataset(extract).tolerances.get("rows")),
+            tolerance_share=self._dataset(extract).tolerances.get("share"),
+            allow_empty=any(self.source.tables[table].may_be_empty for table in self.source.tables),
+        )
+        results = gates.judge_extract(
+            extract.dataset, extract.source, pl.scan_parquet(staged.rows), known, checked_at=datetime.now(UTC)
+        )
+        self.journal.note(results)
+        return "; ".join(
+            f"{result.gate}: {result.observed}, expected {result.expected}"
+            for result in results
+            if result.status == "failed"
+        )
+
+    def _rows(self, staged: Staged, extract: Extract) -> StagedRows:
+        claims = extract.mode in ("snapshot", "period") and staged.unreadable_keys == 0
+        return StagedRows(
+            rows=staged.rows,
+            row_count=staged.row_count,
+            sightings=staged.sightings,
+            counts=staged.counts,
+            gives_coverage=claims,
+            retire_limit_pct=self._dataset(extract).retire_limit_pct,
+        )
+
+    def _dataset(self, extract: Extract) -> SourceDataset:
+        return self.source.datasets[extract.dataset]
+
+    def _block(self, extract: Extract, taken: TakenExtract, why: str, counts: dict[str, int]) -> TakenExtract:
+        ledger.block(self.warehouse, extract, why, counts)
+        return replace(taken, state="blocked", message=why)
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else int(value)
