@@ -53,7 +53,8 @@ class Gate(_Model):
 class Suite(_Model):
     """A gate file.
 
-    `applies_to` names datasets or facts; `*` is all of them. `measures` are aggregates over the rows judged (staged
+    `applies_to` names datasets or facts; `*` is all of them, `where_columns` of these only the ones whose contract has
+    such columns. `measures` are aggregates over the rows judged (staged
     rows of an extract, rows of a slice), `driving` the same over the current rows that drive the fact, `derived`
     expressions over these and, for extracts, over the extract's counts.
 
@@ -64,6 +65,7 @@ class Suite(_Model):
 
     judges: Judged
     applies_to: tuple[str, ...] = Field(min_length=1)
+    where_columns: tuple[str, ...] = ()
     for_each: ForEach | None = None
     measures: Measures = {}
     driving: Measures = {}

@@ -14,7 +14,16 @@ from typing import Literal
 import polars as pl
 
 from flows.io.gates_engine import Verdict, import_great_expectations, is_unknown, preload, run, says_about_null
-from flows.io.gates_files import GATES, Plan, PlannedGate, contract_of, load_suites, plan
+from flows.io.gates_files import (
+    GATES,
+    Plan,
+    PlannedGate,
+    contract_of,
+    driving_columns,
+    has_control_totals,
+    load_suites,
+    plan,
+)
 from flows.io.gates_measures import SLICE, SUBJECT, measure_extract, measure_slices, with_missing_members
 from schemas.errors import GateError
 from schemas.gate import COLUMN_ARGUMENTS, Gate, Severity
@@ -23,6 +32,8 @@ __all__ = [
     "ExtractFacts",
     "GateResult",
     "Subject",
+    "driving_columns",
+    "has_control_totals",
     "import_great_expectations",
     "judge_extract",
     "judge_slices",

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import yaml
 from pydantic import ValidationError
 
@@ -58,11 +59,12 @@ def contract_of(judged: Judged, name: str) -> type[Contract]:
 @cache
 def plan(judged: Judged, name: str, folder: Path = GATES) -> Plan:
     """All gates for dataset or fact `name`. Raises GateError where files contradict each other."""
-    merged = Plan()
+    merged, contract = Plan(), contract_of(judged, name)
     for loaded in load_suites(folder):
         suite = loaded.suite
-        if suite.judges == judged and ("*" in suite.applies_to or name in suite.applies_to):
-            for names in stands_for(suite.for_each, contract_of(judged, name)):
+        applies = {"*", name} & set(suite.applies_to) and set(suite.where_columns) <= contract.columns().keys()
+        if suite.judges == judged and applies:
+            for names in stands_for(suite.for_each, contract):
                 _merge(merged, loaded, names)
     return merged
 
@@ -167,3 +169,14 @@ def _filled(value: Any, names: Mapping[str, str]) -> Any:
     if isinstance(value, dict):
         return {key: _filled(one, names) for key, one in value.items()}
     return [_filled(one, names) for one in value] if isinstance(value, list) else value
+
+
+def driving_columns(fact: str, folder: Path = GATES) -> tuple[str, ...]:
+    """Columns of the driving dataset that the fact's control totals read; empty where it has none."""
+    totals = plan("facts", fact, folder).driving.values()
+    return tuple(dict.fromkeys(name for sql, _ in totals for name in pl.sql_expr(sql).meta.root_names()))
+
+
+def has_control_totals(fact: str, folder: Path = GATES) -> bool:
+    """Whether judging slices of the fact needs the current rows that drive them."""
+    return bool(plan("facts", fact, folder).driving)

@@ -9,36 +9,13 @@ import polars as pl
 import pytest
 
 from flows.io import gates, gates_files
-from schemas import columns as c
 from schemas.catalog import FACTS
-from schemas.contract import FactContract
-from schemas.registry import Fact
 
 NOW = datetime(2026, 3, 1, 6, tzinfo=UTC)
 DAY, NEXT = date(2026, 2, 1), date(2026, 2, 2)
 ROWS = ("rows_in", "rows_accepted", "rows_quarantined", "rows_duplicate", "rows_excluded")
 GOOD = gates.ExtractFacts("e1", DAY, 100, 90, 5, 3, 2)
 NOTHING = dict.fromkeys(ROWS, 0)
-
-
-class OrderLine(FactContract):
-    """A small fact with one column of each kind that suites stand for."""
-
-    po_id = c.code("Order", "purchase_order", key=True)
-    item_id = c.code("Item", "item", null=True)
-    item_key = c.durable_key("Item", "dim_item")
-    ordered_qty = c.quantity("Ordered")
-    ordered_amount = c.amount("Ordered", null=True)
-    ordered_amount_reporting = c.amount("Ordered, in reporting currency", null=True)
-
-
-@pytest.fixture(autouse=True)
-def small_fact(monkeypatch):
-    fact = Fact("fct_purchase_order_line", OrderLine, "supplier", "ordered_on", {})
-    monkeypatch.setitem(FACTS, fact.name, fact)
-    gates_files.plan.cache_clear()
-    yield
-    gates_files.plan.cache_clear()
 
 
 def not_passed(results):
@@ -97,6 +74,48 @@ EXTRACTS = [
 ]  # fmt: skip
 
 
+ONE = Decimal(1)
+MONEY = {"currency": ["EUR"] * 3, "fx_rate_reporting": [ONE] * 3}
+SITE_MONEY = MONEY | {"functional_currency": ["USD"] * 3, "fx_rate_functional": [ONE] * 3}
+ITEMS = {"uom": ["PCE"] * 3, "uom_factor": [ONE] * 3, "item_id": ["a", "b", None], "item_key": [11, 12, -1]}
+
+
+def numbers(*values):
+    return [None if value is None else Decimal(value) for value in values]
+
+
+QTY = {"ordered_qty": numbers("1.5", "2.5", "4"), "on_hand_qty": numbers("1.5", "2.5", "4")}
+AMOUNT = dict.fromkeys(("debit", "debit_reporting", "credit", "credit_reporting"), numbers("1.5", "2.5", "4"))
+PLANNED = ("amount", "amount_reporting", "fixed_amount", "fixed_amount_reporting")
+GOOD_ROWS = {
+    "fct_purchase_order_line": SITE_MONEY | ITEMS | QTY,
+    "fct_inventory_daily": SITE_MONEY | ITEMS | QTY | {"item_id": ["a", "b", ""]},
+    "fct_gl_entry": SITE_MONEY | AMOUNT,
+    "fct_budget": MONEY | dict.fromkeys(PLANNED, numbers("1.5", "2.5", "4")),
+    "fct_budget_actual": {"missing_rate_count": [0, 0, 0]},
+}
+"""Values of three rows, two of DAY and one of NEXT, where they are not keys."""
+
+
+def good_rows(fact):
+    contract = FACTS[fact].contract
+    values = {
+        name: ["1", "2", "3"] if kind == pl.String else [DAY, DAY, NEXT] if kind == pl.Date else [11, 12, 11]
+        for name, kind in contract.dtypes().items()
+        if name in (*contract.key(), "row_key")
+    }
+    given = {"source": ["erp"] * 3, "row_key": [1, 2, 3]} | GOOD_ROWS[fact]
+    values |= {name: column for name, column in given.items() if name in contract.columns()}
+    columns = [pl.Series(name, values.get(name, [None] * 3), kind) for name, kind in contract.dtypes().items()]
+    return pl.DataFrame(columns).with_columns(_slice=pl.Series([DAY, DAY, NEXT]))
+
+
+def altered(frame, columns):
+    return frame.with_columns(
+        pl.Series(name, values, dtype=frame[name].dtype) for name, values in columns.items() if name in frame.columns
+    )
+
+
 @dataclass(frozen=True)
 class SliceCase:
     """What differs from good slices (row by row), and which gates must say so of which day."""
@@ -107,50 +126,55 @@ class SliceCase:
     keep: tuple[int, ...] = (0, 1, 2)
     said: tuple[tuple[str, date, str], ...] = ()
     members: tuple[int, ...] | None = (11, 12)
+    fact: str = "fct_purchase_order_line"
 
     def holds(self, folder: Path = gates_files.GATES) -> bool:
-        driving = pl.DataFrame(
-            {
-                "source": ["erp"] * 3,
-                "_slice": [DAY, DAY, NEXT],
-                "ordered_qty": pl.Series([Decimal("1.5"), Decimal("2.5"), Decimal(4)], dtype=pl.Decimal(18, 4)),
-            }
-        )
-        rows = driving.with_columns(
-            row_key=pl.Series([1, 2, 3]),
-            po_id=pl.Series(["1", "2", "3"]),
-            item_id=pl.Series(["a", "b", None]),
-            item_key=pl.Series([11, 12, -1]),
-            ordered_amount=pl.Series([Decimal(1), Decimal(2), None], dtype=pl.Decimal(18, 4)),
-            ordered_amount_reporting=pl.Series([Decimal(1), Decimal(2), None], dtype=pl.Decimal(18, 4)),
-        )
+        good, dimensions = good_rows(self.fact), set(FACTS[self.fact].contract.marked("dimension").values())
         results = gates.judge_slices(
-            "fct_purchase_order_line",
-            altered(rows, self.rows)[list(self.keep)],
-            altered(driving, self.driving),
+            self.fact,
+            altered(good, self.rows)[list(self.keep)],
+            altered(good.select("source", "_slice", *gates.driving_columns(self.fact)), self.driving),
             checked_at=NOW,
-            members=None if self.members is None else {"dim_item": pl.Series(self.members)},
+            members=None if self.members is None else dict.fromkeys(dimensions, pl.Series(self.members)),
             folder=folder,
         )
-        known = gates_files.plan("facts", "fct_purchase_order_line", folder).gates
+        known = gates_files.plan("facts", self.fact, folder).gates
         return not_passed(results) == {(gate, "erp", day, status) for gate, day, status in self.said if gate in known}
-
-
-def altered(frame, columns):
-    return frame.with_columns(pl.Series(name, values, dtype=frame[name].dtype) for name, values in columns.items())
-
-
-def qty(*values):
-    return {"ordered_qty": [Decimal(value) for value in values]}
 
 
 BIG = "10000000000000"
 COUNT_GAP, QTY_GAP = ("row_count_reconciles", DAY, "failed"), ("ordered_qty_reconciles", DAY, "failed")
 LATER_GAPS = (("row_count_reconciles", NEXT, "failed"), ("ordered_qty_reconciles", NEXT, "failed"))
-RATE = ("ordered_amount_converted", DAY, "warned")
-ITEM = ("item_id_known", DAY, "warned")
+ITEM, UNIT = ("item_id_known", DAY, "warned"), ("unit_converts", DAY, "warned")
+RATE, FUNCTIONAL = ("reporting_rate_found", DAY, "warned"), ("functional_rate_found", DAY, "warned")
+AMOUNT_LOST = ("ordered_amount_converted", DAY, "failed")
+
+
+def qty(*values):
+    return {"ordered_qty": numbers(*values), "on_hand_qty": numbers(*values)}
+
+
+def factor(value):
+    return {"uom_factor": numbers(value, "1", "1")}
+
+
+def amounts(amount, reporting):
+    return {"ordered_amount": numbers(amount, 1, 1), "ordered_amount_reporting": numbers(reporting, 1, 1)}
+
+
+TOTALS = {
+    "fct_inventory_daily": ["on_hand_qty"],
+    "fct_gl_entry": ["debit", "credit"],
+    "fct_budget": ["amount", "fixed_amount"],
+}
+
+
+def failed(gate):
+    return (gate, DAY, "failed")
+
+
 SLICES = [
-    SliceCase("good"),
+    *(SliceCase("good", fact=fact) for fact in GOOD_ROWS),
     SliceCase("repeated in a slice", {"row_key": [2, 2, 3]}, said=(("grain_unique", DAY, "failed"),)),
     SliceCase("repeated in another slice", {"row_key": [1, 2, 1]}),
     SliceCase("no key", {"po_id": ["1", None, "3"]}, said=(("po_id_given", DAY, "failed"),)),
@@ -159,8 +183,24 @@ SLICES = [
     SliceCase("members not known", {"item_key": [13, 12, -1]}, members=None),
     SliceCase("unknown item, members not known", {"item_key": [-1, 12, -1]}, said=(ITEM,), members=None),
     SliceCase("no item", {"item_id": ["", None, None], "item_key": [-1, -1, -1]}),
-    SliceCase("no rate", {"ordered_amount_reporting": [None, Decimal(2), None]}, said=(RATE,)),
-    SliceCase("no amount", {"ordered_amount": [None, Decimal(2), None]}),
+    SliceCase("no rate", {"fx_rate_reporting": [None, ONE, ONE]} | amounts(1, None), said=(RATE,)),
+    SliceCase("no rate, no currency", {"fx_rate_reporting": [None, ONE, ONE], "currency": [None, "EUR", "EUR"]}),
+    SliceCase("amount lost", amounts(1, None), said=(AMOUNT_LOST,)),
+    SliceCase("no amount", amounts(None, None)),
+    SliceCase("no rate to the site's currency", {"fx_rate_functional": [None, ONE, ONE]}, said=(FUNCTIONAL,)),
+    SliceCase("no site", {"fx_rate_functional": [None, ONE, ONE], "functional_currency": [None, "USD", "USD"]}),
+    SliceCase("neither rate nor currency", dict.fromkeys(SITE_MONEY, [None] * 3)),
+    SliceCase("no unit", factor(None) | qty(None, "2.5", "4"), said=(UNIT,)),
+    SliceCase("other unit, too much", factor("12") | qty("18.01", "2.5", "4"), said=(QTY_GAP,)),
+    *(
+        SliceCase(f"{name} of {fact}", values, fact=fact)
+        for fact in ("fct_purchase_order_line", "fct_inventory_daily")
+        for name, values in (
+            ("other unit", factor("12") | qty("18", "2.5", "4")),
+            ("other unit, rounded", factor("0.0001") | qty("0.0002", "2.5", "4")),
+            ("other units, rounded", {"uom_factor": numbers("0.0001", "0.0001", 1)} | qty("0.0002", "0.0003", "4")),
+        )
+    ),
     SliceCase("a row lost", keep=(0, 2), said=(COUNT_GAP, QTY_GAP)),
     SliceCase("a row too many", keep=(0, 1, 1, 2), said=(COUNT_GAP, QTY_GAP, ("grain_unique", DAY, "failed"))),
     SliceCase("a slice lost", keep=(2,), said=(COUNT_GAP, QTY_GAP)),
@@ -168,7 +208,30 @@ SLICES = [
     SliceCase("less by the last decimal", qty("1.4999", "2.5", "4"), said=(QTY_GAP,)),
     SliceCase("more by the last decimal", qty("1.5001", "2.5", "4"), said=(QTY_GAP,)),
     SliceCase("more than a float can tell", qty(BIG, "0.0001", "4"), qty(BIG, "0", "4"), said=(QTY_GAP,)),
-]  # fmt: skip
+    *(
+        SliceCase(
+            f"{name} {value}", {name: numbers(value, "2.5", "4")}, fact=fact, said=(failed(f"{name}_reconciles"),)
+        )
+        for fact, names in TOTALS.items()
+        for name in names
+        for value in ("1.4999", "1.5001")
+    ),
+    *(
+        SliceCase(
+            f"a row of {fact} lost",
+            keep=(0, 2),
+            fact=fact,
+            said=tuple(failed(f"{n}_reconciles") for n in ("row_count", *names)),
+        )
+        for fact, names in TOTALS.items()
+    ),
+    SliceCase(
+        "a line without rate",
+        {"missing_rate_count": [1, 0, 0]},
+        fact="fct_budget_actual",
+        said=(("every_line_has_a_rate", DAY, "warned"),),
+    ),
+]
 
 CASES = [*EXTRACTS, *SLICES]
 
@@ -192,6 +255,7 @@ OPPOSITES = {
     " - ": " + ",
     "0.05 ": "0.06 ",
     "(10,": "(11,",
+    "missing_rate_count > 0": "missing_rate_count <= 0",
     "rows_quarantined > 0": "rows_quarantined <= 0",
     "rows_accepted = 0": "rows_accepted <> 0",
     " < ": " >= ",
@@ -205,6 +269,15 @@ OPPOSITES = {
     "sum(": "max(",
 }
 """Turns of a rule in the files."""
+
+
+def cases_of(name, text):
+    """The cases that a gate file can decide, the telling ones first: a fact's own file is for that fact."""
+    if "judges: extracts" in text:
+        return sorted(EXTRACTS, key=lambda case: not any(gate in text for gate, _ in case.said))
+    fact = name.removesuffix(".yaml") if name.startswith("fct_") else "fct_purchase_order_line"
+    cases = [case for case in SLICES if case.fact == fact]
+    return sorted(cases, key=lambda case: not any(gate in text for gate, *_ in case.said))
 
 
 def turned_rules():
@@ -222,5 +295,4 @@ def turned_rules():
 @pytest.mark.parametrize(("name", "text"), [*turned_rules()])
 def test_each_rule_turned_into_its_opposite_is_noticed(name, text, tmp_path):
     (tmp_path / name).write_text(text)
-    cases = EXTRACTS if "judges: extracts" in text else SLICES
-    assert not all(case.holds(tmp_path) for case in cases)
+    assert not all(case.holds(tmp_path) for case in cases_of(name, text))
