@@ -64,7 +64,7 @@ class Linked:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Master data, read whole. A change touches the days on which the driving dataset uses the code.
+    """Master data, read whole. A change touches the days on which the driving dataset uses the code, or a linked one.
 
     `entity` names whose codes (None: the row's own `entity` column says, as in code_map); `valid_from` the column
     before whose date nothing changes; `columns` the only ones the fact looks at (none named: all), so that a change
@@ -87,9 +87,9 @@ class LookBack:
 class Whole:
     """Read whole; any change touches every slice. For small tables that hardly ever change.
 
-    Also for codes that the driving rows reach only through linked rows. The fields narrow what is touched, and may be
-    ignored: a code that none of the datasets `used_by` refers to touches nothing, `valid_from` and `columns` are as in
-    Reference.
+    Also for codes that the driving rows reach only through other master data. The fields narrow what is touched, and
+    may be ignored: a code that none of the datasets `used_by` refers to touches nothing, `valid_from` and `columns` are
+    as in Reference.
     """
 
     entity: str | None = None
