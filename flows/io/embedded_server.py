@@ -83,6 +83,8 @@ def ensure_running(settings: Settings) -> Server:
         data = folder / "data"
         running = _running(folder)
         if running is None:
+            if data.exists():
+                _check_version(data)
             runner = postgres_binaries.find_runner(folder)
             if not data.exists():
                 _create(folder, runner)
@@ -171,7 +173,9 @@ def _running(folder: Path) -> Server | None:
 
 def _is_postgres(pid: int) -> bool:
     try:
-        return psutil.Process(pid).name() == "postgres"
+        process = psutil.Process(pid)
+        # a killed server stays as a zombie where nobody reaps it, as in many containers
+        return process.name() == "postgres" and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 
@@ -213,7 +217,6 @@ def _create(folder: Path, runner: Runner) -> None:
 def _start(folder: Path, runner: Runner) -> Server:
     """Start the server on its remembered port; the first time, on the first free one."""
     data = folder / "data"
-    _check_version(data)
     _remove_stale_pid_file(data)
     port_file = folder / "port"
     remembered = _remembered_port(port_file)
@@ -270,7 +273,10 @@ def _check_version(data: Path) -> None:
 
 
 def _remove_stale_pid_file(data: Path) -> None:
-    """Remove the pid file of a killed server whose number another program has got since: PostgreSQL would not start."""
+    """Remove the pid file of a killed server whose number another program has got since: PostgreSQL would not start.
+
+    Should a child of that server still be at work, PostgreSQL sees it by the shared memory and refuses all the same.
+    """
     file = data / "postmaster.pid"
     if not file.exists():
         return

@@ -113,8 +113,9 @@ def _unprivileged_user(folder: Path) -> pwd.struct_passwd:
             return user
     raise WarehouseError(
         "PostgreSQL does not run as root, and there is no unprivileged user to run it.",
-        where=f"users {', '.join(map(str, wanted))}",
-        remedy="run opsmart as an ordinary user, or set OPSMART_WAREHOUSE_URL",
+        where=f"{data}, owner {wanted[0]}" if data.exists() else f"users {', '.join(UNPRIVILEGED_USERS)}",
+        remedy="give the data to an unprivileged user (chown -R), or run opsmart as an ordinary user,"
+        " or set OPSMART_WAREHOUSE_URL",
     )
 
 

@@ -43,11 +43,16 @@ def test_every_table_column_and_view_is_described(warehouse_url: str) -> None:
     with psycopg.connect(warehouse_url) as connection:
         nameless = connection.execute(
             """
-            select c.oid::regclass::text, coalesce(a.attname, '') from pg_class as c
-            left join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and c.relkind in ('r', 'p')
-            where c.relnamespace in ('mart'::regnamespace, 'ops'::regnamespace) and c.relkind in ('r', 'p', 'v')
-              and (obj_description(c.oid) is null or (a.attnum is not null and col_description(c.oid, a.attnum) is null))
-              and c.relname <> 'alembic_version'
+            with ours as (
+                select oid, relkind, oid::regclass::text as name from pg_class
+                where relnamespace in ('mart'::regnamespace, 'ops'::regnamespace)
+                    and relkind in ('r', 'p', 'v') and relname <> 'alembic_version'
+            )
+            select name from ours where obj_description(oid) is null
+            union all
+            select name || '.' || attname from ours
+            inner join pg_attribute on attrelid = oid and attnum > 0
+            where relkind in ('r', 'p') and col_description(oid, attnum) is null
             """
         ).fetchall()
     assert nameless == []
