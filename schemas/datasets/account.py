@@ -12,7 +12,10 @@ class Account(DatasetContract):
 
     account_id = c.code("Account", "account", key=True)
     name = c.text("Name")
-    account_type = c.choice("Kind of account", ("asset", "liability", "equity", "revenue", "expense"))
+    account_type = c.choice(
+        "Kind of account; statistical accounts count something and are in no statement",
+        ("asset", "liability", "equity", "revenue", "expense", "statistical"),
+    )
     parent_account_id = c.code("Account it rolls up to", "account", null=True)
     normal_side = c.choice("Side on which the account grows; signs net_amount", ("debit", "credit"))
 

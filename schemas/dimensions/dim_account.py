@@ -10,7 +10,7 @@ class DimAccount(DimensionContract):
     account_key = c.durable_key("Durable key of the account", "", key=True)
     account_id = c.text("Account in its master code space")
     name = c.text("Name; the id where no master data has come")
-    account_type = c.text("Kind of account: asset, liability, equity, revenue, expense", null=True)
+    account_type = c.text("Kind of account: asset, liability, equity, revenue, expense, statistical", null=True)
     normal_side = c.text("Side on which the account grows: debit, credit", null=True)
     parent_account_id = c.text("Account it rolls up to, as delivered", null=True)
     parent_account_key = c.durable_key("Account it rolls up to; -2 for a root", "dim_account")
