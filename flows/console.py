@@ -5,7 +5,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TextIO
 
 from rich.console import Console
 from rich.markup import escape
@@ -18,12 +17,12 @@ PIPE_WIDTH = 180
 """Columns of output that is not a terminal: nothing is cut there."""
 
 
-def _console(stream: TextIO) -> Console:
-    width = None if stream.isatty() else PIPE_WIDTH
-    return Console(file=stream, highlight=False, soft_wrap=True, width=width)
+def _console(*, stderr: bool) -> Console:
+    is_terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    return Console(stderr=stderr, highlight=False, soft_wrap=True, width=None if is_terminal else PIPE_WIDTH)
 
 
-out, err = _console(sys.stdout), _console(sys.stderr)
+out, err = _console(stderr=False), _console(stderr=True)
 
 
 @dataclass(frozen=True, slots=True)
