@@ -17,7 +17,6 @@ from flows.io.warehouse import Session, Warehouse
 from flows.report import BuiltTable
 from schemas.catalog import DATASETS, DIMENSIONS, FACTS
 from schemas.registry import ALL_SOURCES, UNDATED, Dimension, Fact
-from transforms.common.keys import hash_columns
 
 
 class TableBuilder:
@@ -58,7 +57,12 @@ class TableBuilder:
             return [future.result() for future in written]
 
     def _judge_and_publish(
-        self, fact: Fact, chunk: Chunk, rows: pl.DataFrame, driving: pl.LazyFrame | None, members: Mapping[str, pl.Series]
+        self,
+        fact: Fact,
+        chunk: Chunk,
+        rows: pl.DataFrame,
+        driving: pl.LazyFrame | None,
+        members: Mapping[str, pl.Series],
     ) -> Written:
         results = gates.judge_slices(
             fact.name,
@@ -84,7 +88,9 @@ class TableBuilder:
             for day in chunk.slices["day"]:
                 if result.subject.day <= day <= result.subject.until:
                     reasons[day] = f"{result.gate}: {result.observed}, expected {result.expected}"
-        blocked = pl.DataFrame({"day": list(reasons), "reason": list(reasons.values())}, schema_overrides={"day": pl.Date})
+        blocked = pl.DataFrame(
+            {"day": list(reasons), "reason": list(reasons.values())}, schema_overrides={"day": pl.Date}
+        )
         with self._warehouse.session() as session:
             session.load_temporary(blocked.join(chunk.slices, on="day"), "failed_slice")
             session.execute(
@@ -106,7 +112,9 @@ class TableBuilder:
             options = _calendar(session) if dimension.name == "dim_date" else {}
             transform = transform_of(f"transforms.dimensions.{dimension.name}", dimension.name)
             rows = whole_table(transform(**inputs, **options), dimension.contract, dimension.name).collect()
-        target = Target(dimension.name, dimension.contract.key(), None, is_monthly=False, logic_version=dimension.logic_version)
+        target = Target(
+            dimension.name, dimension.contract.key(), None, is_monthly=False, logic_version=dimension.logic_version
+        )
         return publish(self._warehouse, target, ALL_SOURCES, rows, slices, datetime.now(UTC))
 
     def _dimension_input(self, session: Session, dimension: Dimension, name: str) -> pl.LazyFrame:
@@ -129,7 +137,9 @@ def _members(session: Session, fact: Fact) -> dict[str, pl.Series]:
     """Durable keys that master data has delivered, of each dimension that the fact refers to."""
     names = {name for name in fact.contract.marked("dimension").values() if name in DIMENSIONS}
     return {
-        name: session.fetch(f"select {name.removeprefix('dim_')}_key from mart.{name} where not is_inferred").to_series()
+        name: session.fetch(
+            f"select {name.removeprefix('dim_')}_key from mart.{name} where not is_inferred"
+        ).to_series()
         for name in sorted(names)
         if DIMENSIONS[name].entity is not None
     }
@@ -145,15 +155,15 @@ def _in_slices(driving: pl.LazyFrame, rows: pl.DataFrame, fact: Fact, chunk: Chu
     window = fact.window(dataset)
     if not window.before and not window.after:
         return driving.with_columns(pl.col("_date").alias(SLICE))
-    types = fact.contract.dtypes()
-    keys = {name: types[name] for name in fact.contract.key()}
-    anchors = rows.lazy().select("row_key", pl.col(SLICE))
+    # The anchor is a day that the transform finds; the instant it is found from is the same on both sides.
+    keys = [name for name in fact.contract.key() if name != fact.anchor]
+    keys.append(DATASETS[dataset].dated_by or fact.anchor)
+    anchors = rows.lazy().select(*keys, SLICE)
     days = chunk.slices["day"].implode()
     nearby = [pl.col("_date").dt.offset_by(f"{n}d").is_in(days) for n in range(-window.after, window.before + 1)]
     should_be = pl.when(pl.all_horizontal(nearby)).then("_date")
     return (
-        driving.with_columns(row_key=hash_columns(keys, salt=[fact.name]))
-        .join(anchors, on="row_key", how="left")
+        driving.join(anchors, on=keys, how="left")
         .with_columns(pl.coalesce(SLICE, should_be).alias(SLICE))
         .filter(pl.col(SLICE).is_not_null())
     )
