@@ -108,7 +108,7 @@ def _ask(server: PrefectServer, path: str, method: str) -> str:
 
 def test_a_server_that_cannot_start_names_its_log(tmp_path: Path):
     server = PrefectServer(tmp_path, "postgresql+asyncpg://nobody:x@127.0.0.1:1/nothing")
-    with pytest.raises(PrefectServerError, match="prefect-server.log"):
+    with pytest.raises(PrefectServerError, match=r"prefect-server\.log"):
         server.ensure_running(timeout_s=30)
     assert not server.stop()
 
