@@ -5,13 +5,17 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from flows.report import RunReport, Taken, first_line
+from flows.report import RunReport, first_line
 from schemas.errors import OpsmartError
+
+if TYPE_CHECKING:
+    from flows.io.take import TakenExtract
 
 PIPE_WIDTH = 180
 """Columns of output that is not a terminal: nothing is cut there."""
@@ -161,7 +165,7 @@ def show_access(access: Access) -> None:
     out.print(_access_table(access))
 
 
-def _taken_table(taken: Sequence[Taken]) -> Table:
+def _taken_table(taken: "Sequence[TakenExtract]") -> Table:
     """Rows per source and dataset, all slots of a night added up."""
     sums: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0] * 7)
     for extract in taken:

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from threading import Lock
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from schemas.errors import OpsmartError
+
+if TYPE_CHECKING:
+    from flows.io.take import TakenExtract
 
 
 class ExitCode(IntEnum):
@@ -20,29 +23,6 @@ class ExitCode(IntEnum):
 
 class UsageError(OpsmartError):
     """The command was given something that cannot be meant; exit code 2."""
-
-
-class Taken(Protocol):
-    """One delivery that was taken (or not), with its rows; rows_in = accepted + quarantined + duplicate + excluded."""
-
-    source: str
-    dataset: str
-    slot: str
-    state: str
-    rows_in: int
-    rows_accepted: int
-    rows_quarantined: int
-    rows_duplicate: int
-    rows_excluded: int
-    message: str
-
-
-class GateCounts(Protocol):
-    """How many gates said what."""
-
-    passed: int
-    warned: int
-    failed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +59,7 @@ class RunReport:
     """The record of one run. Tasks of several threads add to it."""
 
     flow: str
-    taken: list[Taken] = field(default_factory=list)
+    taken: "list[TakenExtract]" = field(default_factory=list)
     built: list[BuiltTable] = field(default_factory=list)
     gates: Gates = field(default_factory=Gates)
     problems: list[Problem] = field(default_factory=list)
@@ -87,7 +67,7 @@ class RunReport:
     step_seconds: dict[str, float] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock, repr=False)
 
-    def add_taken(self, extracts: Sequence[Taken]) -> None:
+    def add_taken(self, extracts: "Sequence[TakenExtract]") -> None:
         """Notes deliveries; one that is blocked or cannot be read is a problem."""
         with self._lock:
             self.taken.extend(extracts)

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from types import FrameType
 
 from flows import console, startup
@@ -54,7 +55,7 @@ def serve(installation: startup.Installation) -> ExitCode:
 _PREFECT = [sys.executable, "-m", "prefect"]
 
 
-def _prefect(environment: dict[str, str], folder: "startup.Path", *arguments: str) -> None:
+def _prefect(environment: dict[str, str], folder: Path, *arguments: str) -> None:
     done = subprocess.run(
         [*_PREFECT, "--no-prompt", *arguments],
         env=environment, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,

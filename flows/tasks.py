@@ -59,7 +59,7 @@ def take_sources(pipeline: "work.Pipeline", sources: Iterable[str], report: RunR
     names = list(sources)
     current().step("Extracts", len(names))
     for source, future in [(source, take.submit(pipeline, source)) for source in names]:
-        outcome = future.result(raise_on_failure=False)
+        outcome: Any = future.result(raise_on_failure=False)
         if isinstance(outcome, BaseException):
             _note_failure(source, outcome, report)
             continue
@@ -73,7 +73,7 @@ def build_tables(pipeline: "work.Pipeline", title: str, tables: Iterable[str], r
     names = list(tables)
     current().step(title, len(names))
     for table, future in [(table, build.submit(pipeline, table)) for table in names]:
-        outcome = future.result(raise_on_failure=False)
+        outcome: Any = future.result(raise_on_failure=False)
         if isinstance(outcome, BaseException):
             _note_failure(table, outcome, report)
             continue
