@@ -3,6 +3,7 @@
 import itertools
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -47,9 +48,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         embedded_server.stop(settings)
 
 
-@pytest.fixture
-def warehouse_url(server: Server) -> Iterator[str]:
-    """A libpq URL of opsmart_loader to a fresh, migrated, empty database; gone after the test."""
+@contextmanager
+def fresh_database(server: Server) -> Iterator[str]:
+    """A libpq URL of opsmart_loader to a fresh, migrated, empty database; gone afterwards."""
     name = f"test_{next(_numbers)}"
     with psycopg.connect(server.url("admin", "postgres"), autocommit=True) as connection:
         connection.execute(_create_database(name, TEMPLATE))
@@ -59,6 +60,13 @@ def warehouse_url(server: Server) -> Iterator[str]:
             yield server.url("loader", name)
         finally:
             connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def warehouse_url(server: Server) -> Iterator[str]:
+    """A fresh database of the test's own."""
+    with fresh_database(server) as url:
+        yield url
 
 
 @pytest.fixture

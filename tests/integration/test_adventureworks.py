@@ -1,0 +1,71 @@
+"""AdventureWorks' facts equal its published data."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from flows.io.warehouse import Session, Warehouse
+from flows.settings import Settings
+from tests.night import run_night
+
+PUBLISHED = {
+    "select count(*) from mart.fct_purchase_order_line": 8_845,
+    "select count(distinct po_id) from mart.fct_purchase_order_line": 4_012,
+    "select sum(ordered_qty) from mart.fct_purchase_order_line": 2_348_637,
+    "select sum(received_qty) from mart.fct_purchase_order_line": 2_327_299,
+    "select sum(rejected_qty) from mart.fct_purchase_order_line": 72_700,
+    "select sum(ordered_amount) from mart.fct_purchase_order_line": Decimal("63791994.838"),
+    "select count(*) from mart.fct_purchase_order_line where days_late > 0": 7,
+    "select count(*) from mart.fct_purchase_order_line where rejected_qty > 0": 563,
+    "select sum(received_qty) from mart.fct_goods_receipt": 2_327_299,
+    "select count(*) from mart.fct_production_order": 72_591,
+    "select sum(planned_qty) from mart.fct_production_order": 4_507_721,
+    "select sum(good_qty) from mart.fct_production_order": 4_497_070,
+    "select sum(scrap_qty) from mart.fct_production_order": 10_651,
+    "select sum(late_count) from mart.fct_production_order": 22_790,
+    "select count(*) from mart.fct_operation": 67_131,
+    "select sum(run_min) / 60 from mart.fct_operation": Decimal("228962.2"),
+    "select sum(late_count) from mart.fct_operation": 39_212,
+    "select sum(planned_cost) from mart.fct_operation": Decimal("3487969.50"),
+    "select sum(actual_cost) from mart.fct_operation": Decimal("3487969.50"),
+    "select count(*) from mart.fct_gl_entry": 34_563,
+    "select count(distinct date_trunc('month', posted_on)) from mart.fct_gl_entry": 37,
+    "select count(*) from mart.fct_budget": 4_846,
+    "select count(distinct period_start) from mart.fct_budget": 12,
+}
+"""Counted from the raw files by their publisher's README, not by this program."""
+
+
+@pytest.fixture
+def extracts(settings: Settings, test_data: Path) -> Settings:
+    """A landing folder with the whole company in it."""
+    folder = settings.landing / "adventureworks"
+    folder.mkdir(parents=True)
+    for name in ("oltp", "dw"):
+        (folder / name).symlink_to(test_data / "adventureworks" / name)
+    return settings
+
+
+def test_facts_equal_the_published_data(extracts: Settings, warehouse: Warehouse) -> None:
+    report = run_night(extracts)
+    assert report.problems == []
+    with warehouse.session() as session:
+        found = {query: session.value(query) for query in PUBLISHED}
+        assert {query: Decimal(str(value)) for query, value in found.items()} == {
+            query: Decimal(value) for query, value in PUBLISHED.items()
+        }
+        _nothing_is_lost(session)
+    assert run_night(extracts).is_empty
+
+
+def _nothing_is_lost(session: Session) -> None:
+    unbalanced = session.value(
+        "select count(*) from ops.extract"
+        " where rows_in <> rows_accepted + rows_quarantined + rows_duplicate + rows_excluded"
+    )
+    unexplained = session.value(
+        "select sum(rows_quarantined) - (select count(distinct (extract_id, row_no)) from ops.quarantined_row)"
+        " from ops.extract"
+    )
+    assert (unbalanced, unexplained) == (0, 0)
