@@ -35,7 +35,7 @@ def _slot(pattern: str) -> str:
     except re.error as error:
         raise ValueError(f"not a regular expression: {error}") from error
     if unknown := groups - SLOT_GROUPS:
-        raise ValueError(f"unknown group {sorted(unknown)[0]!r}; known are {', '.join(sorted(SLOT_GROUPS))}")
+        raise ValueError(f"unknown group {min(unknown)!r}; known are {', '.join(sorted(SLOT_GROUPS))}")
     if not groups & {"as_of", "period"}:
         raise ValueError("names no slot: it needs a group (?P<as_of>…) or (?P<period>…)")
     return pattern
@@ -72,7 +72,7 @@ class RawTypes(_Model):
         if self.decimal_mark == self.thousands_separator:
             raise ValueError("decimal_mark and thousands_separator are the same")
         if both := set(self.true_words) & set(self.false_words):
-            raise ValueError(f"{sorted(both)[0]!r} is both a true and a false word")
+            raise ValueError(f"{min(both)!r} is both a true and a false word")
         if len({has_offset(format_) for format_ in self.timestamp_formats}) > 1:
             raise ValueError("timestamp_formats mix formats with and without an offset (%z): declare them per table")
         return self
@@ -135,7 +135,7 @@ class RawTable(_Model):
         if self.query and self.slot:
             raise ValueError("a query has no file name to find a slot in")
         if self.columns and (unknown := set(self.types) - set(self.columns)):
-            raise ValueError(f"types names {sorted(unknown)[0]!r}, which is not among columns")
+            raise ValueError(f"types names {min(unknown)!r}, which is not among columns")
         return self
 
     @property

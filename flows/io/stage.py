@@ -1,0 +1,223 @@
+"""Staging: a delivery's raw files become one Parquet file of checked rows, and a frame of quarantined ones.
+
+One streaming query does the work: raw text → typed cells → mapping SELECT → contract → row rules → Parquet. Every
+row is counted: rows_in = rows_accepted + rows_quarantined + rows_duplicate + rows_excluded.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+
+from flows.io.pull.deliveries import Delivery
+from flows.io.staging import quarantine
+from flows.io.staging.duplicates import OPTIONS, Duplicates, settle
+from flows.io.staging.mapping import BAD, ROW_NO, analyse
+from flows.io.staging.raw import RawFile, open_raw
+from flows.io.staging.rows import OK, Plan, checked, finished, project, rules_of
+from flows.io.staging.typed import TypedTable, typed_table
+from schemas.errors import ExtractError, SourceError
+from schemas.registry import Dataset
+from schemas.source import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A staged extract.
+
+    `rows` is the Parquet file of good rows with the lake's columns (all but `_month`); `quarantined` has row_no, rule,
+    column_name, value, raw (a row for each rule broken); `sightings` _key_hash and _order_at of quarantined rows whose
+    key could be read, `unreadable_keys` counts the others.
+    """
+
+    rows: Path
+    row_count: int
+    quarantined: pl.DataFrame
+    sightings: pl.DataFrame
+    unreadable_keys: int
+    rows_in: int
+    rows_accepted: int
+    rows_quarantined: int
+    rows_duplicate: int
+    rows_excluded: int
+    first_day: date | None = None
+    last_day: date | None = None
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The rows_… columns of ops.extract."""
+        names = ("rows_in", "rows_accepted", "rows_quarantined", "rows_duplicate", "rows_excluded")
+        return {name: int(getattr(self, name)) for name in names}
+
+
+@dataclass(frozen=True, slots=True)
+class _Sorted:
+    """What the query left: the file of good rows, and the rows that are not."""
+
+    path: Path
+    bad: pl.DataFrame
+
+
+def stage(
+    delivery: Delivery,
+    source: Source,
+    dataset: Dataset,
+    work_dir: Path,
+    *,
+    extract_id: int,
+    pseudonym: Callable[[pl.Series], pl.Series],
+) -> Staged:
+    """Stage a delivery.
+
+    Args:
+        delivery: A complete delivery.
+        source: Its source.
+        dataset: Its dataset.
+        work_dir: Folder for the staged file and converted copies; the caller removes it.
+        extract_id: Id of the extract, written into each row.
+        pseudonym: Replaces personal ids.
+
+    Raises:
+        ExtractError: The delivery cannot be read as a whole.
+        SourceError: The mapping does not fit the dataset.
+    """
+    mapping = analyse(dataset.name, source.mappings[dataset.name], source.tables, f"{source.folder / dataset.name}.sql")
+    plan = Plan(
+        source=source,
+        dataset=dataset,
+        mapping=mapping,
+        mode=source.datasets[dataset.name].mode,
+        as_of=delivery.as_of,
+        period=delivery.period,
+        landed_at=delivery.landed_at,
+        extract_id=extract_id,
+        pseudonym=pseudonym,
+    )
+    tables = _open(delivery, plan, work_dir)
+    driving = tables[mapping.driving]
+    rules = rules_of(plan, has_nul=delivery.has_nul)
+    found = _run(tables, plan, rules, work_dir / "rows", delivery)
+    settled = settle(found.path, counts_rows=mapping.has_joins)
+    _refuse_fan_out(found, settled, plan)
+    lost = _lost(found, settled, plan, driving)
+    warnings = [
+        f"{table}: column {name!r} is new; the mapping does not use it"
+        for table, opened in tables.items()
+        for name in opened.raw.unexpected
+    ]
+    return _result(found, settled, lost, plan, rules, driving, warnings)
+
+
+def _open(delivery: Delivery, plan: Plan, work_dir: Path) -> dict[str, TypedTable]:
+    opened = {}
+    for table, needed in plan.mapping.columns.items():
+        files = [RawFile(file.path, file.name) for file in delivery.files if file.table == table]
+        raw = open_raw(plan.source.tables[table], files, needed, work_dir / table)
+        opened[table] = typed_table(plan.source, table, raw, plan.mapping)
+    return opened
+
+
+def _run(
+    tables: Mapping[str, TypedTable], plan: Plan, rules: Mapping[str, pl.Expr], folder: Path, delivery: Delivery
+) -> _Sorted:
+    """The one query: its rows to two files, the good ones and the others."""
+    where = f"{plan.source.folder / plan.dataset.name}.sql"
+    try:
+        context = pl.SQLContext({name: table.frame for name, table in tables.items()})
+        rows = project(context.execute(plan.mapping.sql), plan)
+        rows = finished(checked(rows, rules), plan)
+        names = [name for name in rows.collect_schema().names() if name != OK]
+    except (pl.exceptions.PolarsError, NotImplementedError) as error:
+        raise SourceError(
+            f"Polars refuses the mapping: {_first_line(error)}", where=where, remedy="mend the SELECT"
+        ) from error
+    folder.mkdir(parents=True, exist_ok=True)
+    good, bad = folder / "good.parquet", folder / "bad.parquet"
+    parts = pl.PartitionBy(
+        folder,
+        key=OK,
+        include_key=False,
+        approximate_bytes_per_file=None,
+        file_path_provider=lambda part: good.name if part.partition_keys[OK].item() else bad.name,
+    )
+    try:
+        # One sink for both: two sinks behind filters would run the query twice.
+        rows.sink_parquet(parts, **OPTIONS)
+    except pl.exceptions.PolarsError as error:
+        raise ExtractError(
+            f"the delivery cannot be read: {_first_line(error)}",
+            where=", ".join(file.name for file in delivery.files),
+            remedy="if its text has stray quotes, set quote: null in source.yaml; else have it delivered again",
+        ) from error
+    empty = pl.DataFrame(schema={name: dtype for name, dtype in rows.collect_schema().items() if name in names})
+    if not good.exists():
+        empty.write_parquet(good)
+    return _Sorted(good, pl.read_parquet(bad) if bad.exists() else empty)
+
+
+def _lost(found: _Sorted, settled: Duplicates, plan: Plan, driving: TypedTable) -> pl.DataFrame:
+    """Rows that the SELECT left out because a cell that decides about them could not be read."""
+    nothing = pl.DataFrame(schema={ROW_NO: pl.Int64(), BAD: pl.String()})
+    outputs = settled.distinct_rows + found.bad[ROW_NO].n_unique()
+    decides = frozenset(name for name in plan.mapping.deciding if driving.types.get(name, "text") != "text")
+    if outputs == driving.raw.rows or not (decides or driving.raw.ragged):
+        return nothing
+    lost = driving.lost(decides).collect(engine="streaming")
+    if lost.is_empty():
+        return nothing
+    kept = pl.scan_parquet(found.path).select(ROW_NO).join(lost.lazy(), on=ROW_NO, how="semi").collect()
+    return lost.filter(~pl.col(ROW_NO).is_in(pl.concat([kept[ROW_NO], found.bad[ROW_NO]]).implode()))
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def _refuse_fan_out(found: _Sorted, settled: Duplicates, plan: Plan) -> None:
+    if not plan.mapping.has_joins or plan.source.datasets[plan.dataset.name].fan_out:
+        return
+    again = found.bad[ROW_NO].n_unique() < found.bad.height
+    if again or settled.distinct_rows < settled.rows + settled.duplicates + settled.conflicts.height:
+        raise ExtractError(
+            f"rows of {plan.mapping.driving} come out of the mapping more than once: a join finds several partners",
+            where=f"{plan.source.folder / plan.dataset.name}.sql",
+            remedy="join on the whole key, or set fan_out: true where one raw row means several rows",
+        )
+
+
+def _result(
+    found: _Sorted,
+    settled: Duplicates,
+    lost: pl.DataFrame,
+    plan: Plan,
+    rules: Mapping[str, pl.Expr],
+    driving: TypedTable,
+    warnings: list[str],
+) -> Staged:
+    failures = quarantine.failures(found.bad, rules, plan, driving) + quarantine.lost_failures(lost, driving)
+    failures += [quarantine.Failure(row_no, quarantine.CONFLICT) for row_no in settled.conflicts[ROW_NO]]
+    outputs = settled.rows + settled.duplicates + settled.conflicts.height + found.bad.height
+    seen = quarantine.sightings(found.bad, rules, plan)
+    quarantined = found.bad.height + settled.conflicts.height + lost.height
+    # With fan_out a driving row counts as often as it comes out.
+    distinct = settled.distinct_rows + found.bad[ROW_NO].n_unique() if plan.mapping.has_joins else outputs
+    rows_in = driving.raw.rows + outputs - distinct
+    days = pl.scan_parquet(found.path).select(first=pl.col("_date").min(), last=pl.col("_date").max()).collect()
+    return Staged(
+        rows=found.path,
+        row_count=settled.rows,
+        quarantined=quarantine.entries(failures, plan, driving.raw),
+        sightings=pl.concat([seen.select(*quarantine.SIGHTINGS), settled.conflicts.select(*quarantine.SIGHTINGS)]),
+        unreadable_keys=found.bad.height - seen.height + lost.height,
+        rows_in=rows_in,
+        rows_accepted=settled.rows,
+        rows_quarantined=quarantined,
+        rows_duplicate=settled.duplicates,
+        rows_excluded=rows_in - settled.rows - quarantined - settled.duplicates,
+        first_day=days["first"].item(),
+        last_day=days["last"].item(),
+        warnings=warnings,
+    )
