@@ -54,9 +54,10 @@ class Suite(_Model):
     """A gate file.
 
     `applies_to` names datasets or facts; `*` is all of them, `where_columns` of these only the ones whose contract has
-    such columns. `measures` are aggregates over the rows judged (staged
-    rows of an extract, rows of a slice), `driving` the same over the current rows that drive the fact, `derived`
-    expressions over these and, for extracts, over the extract's counts.
+    such columns. As a mapping it gives each of them values for placeholders, once or several times.
+
+    `measures` are aggregates over the rows judged (staged rows of an extract, rows of a slice), `driving` the same over
+    the current rows that drive the fact, `derived` expressions over these and, for extracts, over the extract's counts.
 
     With `for_each` the suite stands once for every such column of the contract, and names, SQL and arguments may use
     its placeholders: `key` ({column}), `reference` ({key}, {id}: a durable key beside its natural id),
@@ -64,7 +65,7 @@ class Suite(_Model):
     """
 
     judges: Judged
-    applies_to: tuple[str, ...] = Field(min_length=1)
+    applies_to: tuple[str, ...] | dict[str, tuple[dict[str, str], ...]] = Field(min_length=1)
     where_columns: tuple[str, ...] = ()
     for_each: ForEach | None = None
     measures: Measures = {}

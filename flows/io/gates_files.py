@@ -64,8 +64,10 @@ def plan(judged: Judged, name: str, folder: Path = GATES) -> Plan:
         suite = loaded.suite
         applies = {"*", name} & set(suite.applies_to) and set(suite.where_columns) <= contract.columns().keys()
         if suite.judges == judged and applies:
+            given = suite.applies_to[name] if isinstance(suite.applies_to, dict) else ({},)
             for names in stands_for(suite.for_each, contract):
-                _merge(merged, loaded, names)
+                for more in given:
+                    _merge(merged, loaded, names | more)
     return merged
 
 

@@ -84,11 +84,18 @@ def numbers(*values):
     return [None if value is None else Decimal(value) for value in values]
 
 
-QTY = {"ordered_qty": numbers("1.5", "2.5", "4"), "on_hand_qty": numbers("1.5", "2.5", "4")}
+QUANTITIES = {
+    "fct_purchase_order_line": "ordered_qty",
+    "fct_goods_receipt": "received_qty",
+    "fct_production_order": "planned_qty",
+    "fct_operation": "good_qty",
+    "fct_inventory_daily": "on_hand_qty",
+}
+QTY = dict.fromkeys(QUANTITIES.values(), numbers("1.5", "2.5", "4"))
 AMOUNT = dict.fromkeys(("debit", "debit_reporting", "credit", "credit_reporting"), numbers("1.5", "2.5", "4"))
 PLANNED = ("amount", "amount_reporting", "fixed_amount", "fixed_amount_reporting")
 GOOD_ROWS = {
-    "fct_purchase_order_line": SITE_MONEY | ITEMS | QTY,
+    **dict.fromkeys(QUANTITIES, SITE_MONEY | ITEMS | QTY),
     "fct_inventory_daily": SITE_MONEY | ITEMS | QTY | {"item_id": ["a", "b", ""]},
     "fct_gl_entry": SITE_MONEY | AMOUNT,
     "fct_budget": MONEY | dict.fromkeys(PLANNED, numbers("1.5", "2.5", "4")),
@@ -151,7 +158,7 @@ AMOUNT_LOST = ("ordered_amount_converted", DAY, "failed")
 
 
 def qty(*values):
-    return {"ordered_qty": numbers(*values), "on_hand_qty": numbers(*values)}
+    return dict.fromkeys(QUANTITIES.values(), numbers(*values))
 
 
 def factor(value):
@@ -163,7 +170,7 @@ def amounts(amount, reporting):
 
 
 TOTALS = {
-    "fct_inventory_daily": ["on_hand_qty"],
+    **{fact: [name] for fact, name in QUANTITIES.items() if fact != "fct_purchase_order_line"},
     "fct_gl_entry": ["debit", "credit"],
     "fct_budget": ["amount", "fixed_amount"],
 }
@@ -194,7 +201,7 @@ SLICES = [
     SliceCase("other unit, too much", factor("12") | qty("18.01", "2.5", "4"), said=(QTY_GAP,)),
     *(
         SliceCase(f"{name} of {fact}", values, fact=fact)
-        for fact in ("fct_purchase_order_line", "fct_inventory_daily")
+        for fact in QUANTITIES
         for name, values in (
             ("other unit", factor("12") | qty("18", "2.5", "4")),
             ("other unit, rounded", factor("0.0001") | qty("0.0002", "2.5", "4")),
@@ -271,13 +278,15 @@ OPPOSITES = {
 """Turns of a rule in the files."""
 
 
-def cases_of(name, text):
-    """The cases that a gate file can decide, the telling ones first: a fact's own file is for that fact."""
+def cases_of(text, folder):
+    """The cases that a gate file can decide, the telling ones first."""
     if "judges: extracts" in text:
-        return sorted(EXTRACTS, key=lambda case: not any(gate in text for gate, _ in case.said))
-    fact = name.removesuffix(".yaml") if name.startswith("fct_") else "fct_purchase_order_line"
+        gates_there = gates_files.plan("extracts", "purchase_order_line", folder).gates
+        return sorted(EXTRACTS, key=lambda case: not any(gate in gates_there for gate, _ in case.said))
+    fact = max((fact for fact in GOOD_ROWS if fact in text), key=len, default="fct_purchase_order_line")
+    gates_there = gates_files.plan("facts", fact, folder).gates
     cases = [case for case in SLICES if case.fact == fact]
-    return sorted(cases, key=lambda case: not any(gate in text for gate, *_ in case.said))
+    return sorted(cases, key=lambda case: not any(gate in gates_there for gate, *_ in case.said))
 
 
 def turned_rules():
@@ -295,4 +304,4 @@ def turned_rules():
 @pytest.mark.parametrize(("name", "text"), [*turned_rules()])
 def test_each_rule_turned_into_its_opposite_is_noticed(name, text, tmp_path):
     (tmp_path / name).write_text(text)
-    assert not all(case.holds(tmp_path) for case in cases_of(name, text))
+    assert not all(case.holds(tmp_path) for case in cases_of(text, tmp_path))
