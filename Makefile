@@ -22,6 +22,7 @@ check: setup
 format: setup
 	$(BIN)/ruff check --quiet --fix || true
 	$(BIN)/ruff format --quiet
+	$(BIN)/sqlfluff fix --quiet sql
 
 bench: setup
 	$(BIN)/python -m tests.benchmarks

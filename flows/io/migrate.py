@@ -154,6 +154,7 @@ def _applied_fingerprint(connection: psycopg.Connection) -> str | None:
 
 
 def _migrate(url: str, connection: psycopg.Connection, wanted: str) -> Migration:
+    from alembic.util import CommandError
     from sqlalchemy import create_engine
     from sqlalchemy.exc import DBAPIError
     from sqlalchemy.pool import NullPool
@@ -167,6 +168,12 @@ def _migrate(url: str, connection: psycopg.Connection, wanted: str) -> Migration
             return Migration(is_applied=False)
         with engine.begin() as transaction:
             warnings = _apply(transaction, wanted)
+    except CommandError as error:
+        raise WarehouseError(
+            f"The warehouse was migrated by another version of opsmart: {_first_line(error)}",
+            where=_without_password(url),
+            remedy="use that version or a newer one; migrations only go forward",
+        ) from error
     except (DBAPIError, psycopg.Error) as error:
         raise WarehouseError(
             f"The warehouse refused a migration: {_first_line(getattr(error, 'orig', None) or error)}",

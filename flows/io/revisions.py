@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,8 @@ def write_revision(message: str) -> Path | None:
             migrate.alembic_config(connection, METADATA),
             message=message,
             autogenerate=True,
-            rev_id=f"{len(versions) + 1:04d}",
+            # the moment tells this revision from another one of the same number, on another branch say
+            rev_id=f"{len(versions) + 1:04d}_{datetime.now(UTC):%Y%m%d%H%M}",
             process_revision_directives=_add_sequences,
         )
     write_as_was_views()

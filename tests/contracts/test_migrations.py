@@ -188,6 +188,14 @@ def test_refusal_changes_nothing_and_hides_the_password(server: Server) -> None:
     assert "hunter2" not in str(caught.value)
 
 
+def test_a_warehouse_of_a_newer_version_is_left_alone(warehouse_url: str) -> None:
+    with psycopg.connect(warehouse_url, autocommit=True) as connection:
+        connection.execute("update ops.alembic_version set version_num = '9999'")
+        connection.execute("update ops.migration_state set fingerprint = 'of a newer version'")
+    with pytest.raises(WarehouseError, match="another version of opsmart"):
+        migrate(warehouse_url)
+
+
 def test_unreachable_server_is_named_without_its_password() -> None:
     with pytest.raises(WarehouseError) as caught:
         migrate("postgresql://me:hunter2@127.0.0.1:1/mart")

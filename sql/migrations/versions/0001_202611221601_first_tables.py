@@ -1,13 +1,13 @@
 """first tables.
 
-Revision: 0001, after nothing
+Revision: 0001_202611221601, after nothing
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0001"
+revision = "0001_202611221601"
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -32,7 +32,7 @@ def upgrade() -> None:
             sa.Text(),
             autoincrement=False,
             nullable=True,
-            comment="Kind of account: asset, liability, equity, revenue, expense",
+            comment="Kind of account: asset, liability, equity, revenue, expense, statistical",
         ),
         sa.Column(
             "normal_side",
