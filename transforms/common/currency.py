@@ -23,30 +23,25 @@ def multiply(amount: pl.Expr, rate: pl.Expr) -> pl.Expr:
     return (pl.when(fits).then(amount) * rate).cast(AMOUNT, strict=False)
 
 
-def rates_as_given(fx_rate: pl.LazyFrame) -> pl.LazyFrame:
-    """One rate per day and pair of currencies: `from_currency`, `to_currency`, `rate_date`, `rate`, sorted by day.
+def daily_rates(fx_rate: pl.LazyFrame) -> pl.LazyFrame:
+    """The rate of every day on which one is known: `from_currency`, `to_currency`, `rate_date`, `rate`.
 
-    Rates of type average come first, then those given over those turned round (1 / rate), then the type and source
-    that sort first.
+    A rate holds until the next of its pair of currencies, for RATE_LOOK_BACK at most. Of several on a day, type average
+    goes first, then those given before those turned round (1 / rate), then the type and the source that sort first.
     """
-    given = fx_rate.select("rate_date", "from_currency", "to_currency", "rate_type", "source", "rate", is_turned=False)
-    turned = given.select(
-        "rate_date",
-        pl.col("to_currency").alias("from_currency"),
-        pl.col("from_currency").alias("to_currency"),
-        "rate_type",
-        "source",
-        (_ONE.cast(pl.Decimal(38, 10)) / pl.col("rate")).cast(RATE, strict=False).alias("rate"),
-        is_turned=True,
+    pair = ["from_currency", "to_currency"]
+    last = pl.min_horizontal(
+        pl.col("rate_date") + RATE_LOOK_BACK,
+        pl.col("rate_date").shift(-1).over(pair, order_by="rate_date") - timedelta(days=1),
     )
-    pair = ["rate_date", "from_currency", "to_currency"]
     return (
-        pl.concat([given, turned])
+        pl.concat([_given(fx_rate), _turned_round(fx_rate)])
         .filter(pl.col("rate") > 0)
-        .sort(*pair, pl.col("rate_type") != _PREFERRED_TYPE, "is_turned", "rate_type", "source")
-        .unique(pair, keep="first", maintain_order=True)
-        .select("from_currency", "to_currency", "rate_date", "rate")
-        .sort("rate_date")
+        .sort(*pair, "rate_date", pl.col("rate_type") != _PREFERRED_TYPE, "is_turned", "rate_type", "source")
+        .unique([*pair, "rate_date"], keep="first", maintain_order=True)
+        .with_columns(pl.date_ranges("rate_date", last))
+        .select(*pair, "rate_date", "rate")
+        .explode("rate_date")
     )
 
 
@@ -58,33 +53,20 @@ def with_rate(
     1 where the currencies are the same, NULL where none was given within RATE_LOOK_BACK or a currency is not known.
     """
     target = pl.col(to) if isinstance(to, str) else to
-    needed = frame.select(from_currency=pl.col(currency), to_currency=target, rate_date=pl.col(on)).unique()
-    known = (
-        needed.drop_nulls()
-        .sort("rate_date")
-        .join_asof(
-            rates_as_given(fx_rate),
-            on="rate_date",
-            by=["from_currency", "to_currency"],
-            tolerance=RATE_LOOK_BACK,
-            check_sortedness=False,
-        )
-        .select(
-            "from_currency",
-            "to_currency",
-            "rate_date",
-            pl.when(pl.col("from_currency") == pl.col("to_currency")).then(_ONE).otherwise(pl.col("rate")).alias(rate),
-        )
-    )
+    rates = daily_rates(fx_rate).rename({"rate": "_rate"})
+    if not isinstance(to, str):
+        rates = rates.filter(pl.col("to_currency") == to)
+    is_same = pl.col(currency) == pl.col("_to_currency")
     return (
         frame.with_columns(target.alias("_to_currency"))
         .join(
-            known,
+            rates,
             left_on=[currency, "_to_currency", on],
             right_on=["from_currency", "to_currency", "rate_date"],
             how="left",
         )
-        .drop("_to_currency")
+        .with_columns(pl.when(is_same).then(_ONE).otherwise("_rate").alias(rate))
+        .drop("_to_currency", "_rate")
     )
 
 
@@ -95,7 +77,8 @@ def with_standard_cost(
 
     A cost of the site goes before one of any site; NULL where neither is valid yet.
     """
-    costs = with_key(with_key(item_cost, "item_id", "item", code_map), "site_id", "site", code_map)
+    costs = with_key(item_cost, item_cost, "item_id", "item", code_map)
+    costs = with_key(costs, item_cost, "site_id", "site", code_map)
     parts = ("material_cost", "labour_cost", "overhead_cost")
     costs = (
         costs.select(
@@ -112,19 +95,33 @@ def with_standard_cost(
         .sort(on)
     )
     of_any_site = costs.filter(pl.col("site_key") == UNKNOWN_KEY).drop("site_key")
-    valued = (
-        frame.select("item_key", "site_key", on)
-        .unique()
-        .sort(on)
+    return (
+        frame.sort(on)
         .join_asof(costs, on=on, by=["item_key", "site_key"], check_sortedness=False)
         .join_asof(of_any_site, on=on, by="item_key", suffix="_any", check_sortedness=False)
-        .select(
-            "item_key",
-            "site_key",
-            on,
+        .with_columns(
             # Cost and currency of the same row: never one's amount in the other's currency.
             pl.coalesce("standard_cost", "standard_cost_any").alias("standard_cost"),
             pl.coalesce("cost_currency", "cost_currency_any").alias("cost_currency"),
         )
+        .drop("standard_cost_any", "cost_currency_any")
     )
-    return frame.join(valued, on=["item_key", "site_key", on], how="left")
+
+
+def _given(fx_rate: pl.LazyFrame) -> pl.LazyFrame:
+    return fx_rate.select(
+        "from_currency", "to_currency", "rate_date", "rate_type", "source", "rate", is_turned=pl.lit(value=False)
+    )
+
+
+def _turned_round(fx_rate: pl.LazyFrame) -> pl.LazyFrame:
+    inverse = (_ONE.cast(pl.Decimal(38, 10)) / pl.col("rate")).cast(RATE, strict=False)
+    return fx_rate.select(
+        pl.col("to_currency").alias("from_currency"),
+        pl.col("from_currency").alias("to_currency"),
+        "rate_date",
+        "rate_type",
+        "source",
+        inverse.alias("rate"),
+        is_turned=pl.lit(value=True),
+    )

@@ -6,6 +6,9 @@ import polars as pl
 
 from transforms.common.keys import NOT_APPLICABLE_KEY, UNKNOWN_KEY, durable_key
 
+MAX_DEPTH = 16
+"""Levels of a hierarchy that a closure follows; charts of accounts have seven or eight."""
+
 _SPACE, _CODE = "_master_space", "_master_code"
 
 
@@ -35,6 +38,7 @@ def conformed_codes(codes: pl.LazyFrame, space: str, code: str, entity: str, cod
 
 def with_key(
     frame: pl.LazyFrame,
+    given: pl.LazyFrame,
     column: str,
     entity: str,
     code_map: pl.LazyFrame,
@@ -44,11 +48,12 @@ def with_key(
 ) -> pl.LazyFrame:
     """Add the durable key of the member that `column`'s code stands for, `<entity>_key` unless `key` names it.
 
-    A row without a code gets `absent`. Hashes each code once instead of once per row: facts have millions of rows and
-    thousands of codes.
+    A row without a code gets `absent`. Each code is hashed once instead of once per row: facts have millions of rows
+    and thousands of codes. `given` is the input that the codes come from: were they taken from `frame`, every further
+    lookup would double the plan.
     """
     space = f"_space_{column}"
-    codes = conformed_codes(frame.select(space, column).unique(), space, column, entity, code_map)
+    codes = conformed_codes(given.select(space, column).unique(), space, column, entity, code_map)
     member = pl.when(pl.col("_key") == UNKNOWN_KEY).then(pl.lit(absent, pl.Int64)).otherwise("_key")
     keys = codes.select(space, column, member.alias(key or f"{entity}_key"))
     return frame.join(keys, on=[space, column], how="left", nulls_equal=True)
@@ -134,25 +139,22 @@ def _standing(key: str, id_: str) -> pl.LazyFrame:
 def closure(dimension: pl.LazyFrame, entity: str) -> pl.LazyFrame:
     """Every member with each member it rolls up to, itself included: ancestor, descendant, depth, is_leaf.
 
-    Paths double in each step, so that five steps reach 32 levels; a cycle ends at the member itself.
+    Follows parents up to MAX_DEPTH steps; a cycle ends where it began.
     """
     key, parent = f"{entity}_key", f"parent_{entity}_key"
-    ancestor, descendant = f"ancestor_{key}", f"descendant_{key}"
-    itself = dimension.select(pl.col(key).alias(ancestor), pl.col(key).alias(descendant), depth=pl.lit(0, pl.Int32))
-    pairs = pl.concat(
-        [
-            itself,
-            dimension.filter(pl.col(parent) != NOT_APPLICABLE_KEY).select(
-                pl.col(parent).alias(ancestor), pl.col(key).alias(descendant), depth=pl.lit(1, pl.Int32)
-            ),
-        ]
-    )
-    for _ in range(5):
-        upper = pairs.select(pl.col(ancestor).alias("_top"), pl.col(descendant).alias(ancestor), _up=pl.col("depth"))
-        pairs = (
-            pairs.join(upper, on=ancestor)
-            .group_by(pl.col("_top").alias(ancestor), descendant)
-            .agg((pl.col("depth") + pl.col("_up")).min().cast(pl.Int32))
+    parents = dimension.select(key, parent).filter(pl.col(parent) != NOT_APPLICABLE_KEY)
+    chains = dimension.select(pl.col(key).alias(f"descendant_{key}"), pl.col(key).alias("0"))
+    for step in range(1, MAX_DEPTH + 1):
+        chains = chains.join(
+            parents.select(pl.col(key).alias(str(step - 1)), pl.col(parent).alias(str(step))),
+            on=str(step - 1),
+            how="left",
         )
-    parents = dimension.select(pl.col(parent).alias(descendant), is_leaf=pl.lit(value=False)).unique()
-    return pairs.join(parents, on=descendant, how="left").with_columns(pl.col("is_leaf").fill_null(value=True))
+    pairs = (
+        chains.unpivot(index=f"descendant_{key}", variable_name="depth", value_name=f"ancestor_{key}")
+        .drop_nulls()
+        .group_by(f"descendant_{key}", f"ancestor_{key}")
+        .agg(pl.col("depth").cast(pl.Int32).min())
+    )
+    inner = parents.select(pl.col(parent).alias(f"descendant_{key}"), is_leaf=pl.lit(value=False)).unique()
+    return pairs.join(inner, on=f"descendant_{key}", how="left").with_columns(pl.col("is_leaf").fill_null(value=True))

@@ -1,4 +1,7 @@
-"""What every fact does alike: look up the item's unit and the site's clock, and take one row per linked document."""
+"""What every fact does alike: look up the item's unit and the site's clock, and take one row per linked document.
+
+`given` is the input that codes come from; see dimensions.with_key.
+"""
 
 import polars as pl
 
@@ -7,19 +10,19 @@ from transforms.common.dimensions import attributes, with_key
 from transforms.common.quantity import with_unit_factor
 
 
-def with_item(frame: pl.LazyFrame, item: pl.LazyFrame, code_map: pl.LazyFrame) -> pl.LazyFrame:
+def with_item(frame: pl.LazyFrame, given: pl.LazyFrame, item: pl.LazyFrame, code_map: pl.LazyFrame) -> pl.LazyFrame:
     """Add `item_key` and `base_uom` (the item's; NULL where no master data has come)."""
-    codes = frame.select("_space_item_id", "item_id").unique()
-    known = with_key(codes, "item_id", "item", code_map).join(
+    codes = given.select("_space_item_id", "item_id").unique()
+    known = with_key(codes, given, "item_id", "item", code_map).join(
         attributes(item, "item", code_map, ["base_uom"]), on="item_key", how="left"
     )
     return frame.join(known, on=["_space_item_id", "item_id"], how="left", nulls_equal=True)
 
 
-def with_site(frame: pl.LazyFrame, site: pl.LazyFrame, code_map: pl.LazyFrame) -> pl.LazyFrame:
+def with_site(frame: pl.LazyFrame, given: pl.LazyFrame, site: pl.LazyFrame, code_map: pl.LazyFrame) -> pl.LazyFrame:
     """Add `site_key`, `functional_currency` and `_zone` (the site's; NULL where no master data has come)."""
-    codes = frame.select("_space_site_id", "site_id").unique()
-    known = with_key(codes, "site_id", "site", code_map).join(
+    codes = given.select("_space_site_id", "site_id").unique()
+    known = with_key(codes, given, "site_id", "site", code_map).join(
         attributes(site, "site", code_map, {"currency": "functional_currency", "time_zone": "_zone"}),
         on="site_key",
         how="left",
@@ -27,10 +30,12 @@ def with_site(frame: pl.LazyFrame, site: pl.LazyFrame, code_map: pl.LazyFrame) -
     return frame.join(known, on=["_space_site_id", "site_id"], how="left", nulls_equal=True)
 
 
-def with_item_unit(frame: pl.LazyFrame, item: pl.LazyFrame, code_map: pl.LazyFrame) -> pl.LazyFrame:
+def with_item_unit(
+    frame: pl.LazyFrame, given: pl.LazyFrame, item: pl.LazyFrame, code_map: pl.LazyFrame
+) -> pl.LazyFrame:
     """Add `item_key`, `base_uom` (uom where the item is not known) and `uom_factor`: once per item and unit."""
-    codes = frame.select("_space_item_id", "item_id", "uom").unique()
-    known = with_unit_factor(with_item(codes, item, code_map))
+    codes = given.select("_space_item_id", "item_id", "uom").unique()
+    known = with_unit_factor(with_item(codes, given, item, code_map))
     return frame.join(known, on=["_space_item_id", "item_id", "uom"], how="left", nulls_equal=True)
 
 

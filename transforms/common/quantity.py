@@ -29,17 +29,14 @@ def with_unit_factor(frame: pl.LazyFrame, *, factor: str = "uom_factor", base: s
 
     A row without a base unit keeps its own (factor 1): nothing better is known about its item.
     """
-    needed = frame.select("uom", base).unique()
     pairs = unit_pairs().rename({"base_uom": "_base", "uom_factor": factor})
-    factors = (
-        needed.with_columns(pl.coalesce(base, "uom").alias("_base"))
-        .join(pairs, on=["uom", "_base"], how="left")
-        .with_columns(pl.when(pl.col("uom") == pl.col("_base")).then(pl.lit(1, RATE)).otherwise(factor).alias(factor))
-        .select("uom", base, "_base", factor)
-    )
     return (
-        frame.join(factors, on=["uom", base], how="left", nulls_equal=True)
-        .with_columns(pl.col("_base").alias(base))
+        frame.with_columns(pl.coalesce(base, "uom").alias("_base"))
+        .join(pairs, on=["uom", "_base"], how="left")
+        .with_columns(
+            pl.when(pl.col("uom") == pl.col("_base")).then(pl.lit(1, RATE)).otherwise(factor).alias(factor),
+            pl.col("_base").alias(base),
+        )
         .drop("_base")
     )
 

@@ -29,5 +29,5 @@ def dim_account(account: pl.LazyFrame, code_map: pl.LazyFrame, code_span: pl.Laz
 def with_references(account: pl.LazyFrame, code_map: pl.LazyFrame) -> pl.LazyFrame:
     """Add the durable keys of what a row refers to."""
     return with_key(
-        account, "parent_account_id", "account", code_map, key="parent_account_key", absent=NOT_APPLICABLE_KEY
+        account, account, "parent_account_id", "account", code_map, key="parent_account_key", absent=NOT_APPLICABLE_KEY
     )

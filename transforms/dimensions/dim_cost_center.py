@@ -29,7 +29,13 @@ def dim_cost_center(cost_center: pl.LazyFrame, code_map: pl.LazyFrame, code_span
 
 def with_references(cost_center: pl.LazyFrame, code_map: pl.LazyFrame) -> pl.LazyFrame:
     """Add the durable keys of what a row refers to."""
-    rows = with_key(cost_center, "site_id", "site", code_map, key="site_key")
+    rows = with_key(cost_center, cost_center, "site_id", "site", code_map, key="site_key")
     return with_key(
-        rows, "parent_cost_center_id", "cost_center", code_map, key="parent_cost_center_key", absent=NOT_APPLICABLE_KEY
+        rows,
+        cost_center,
+        "parent_cost_center_id",
+        "cost_center",
+        code_map,
+        key="parent_cost_center_key",
+        absent=NOT_APPLICABLE_KEY,
     )

@@ -30,4 +30,4 @@ def dim_work_center(work_center: pl.LazyFrame, code_map: pl.LazyFrame, code_span
 
 def with_references(work_center: pl.LazyFrame, code_map: pl.LazyFrame) -> pl.LazyFrame:
     """Add the durable keys of what a row refers to."""
-    return with_key(work_center, "site_id", "site", code_map, key="site_key")
+    return with_key(work_center, work_center, "site_id", "site", code_map, key="site_key")

@@ -13,8 +13,8 @@ def fct_budget(
     budget_line: pl.LazyFrame, code_map: pl.LazyFrame, fx_rate: pl.LazyFrame, *, reporting_currency: str
 ) -> pl.LazyFrame:
     """One row per budget line."""
-    rows = with_key(budget_line, "account_id", "account", code_map)
-    rows = with_key(rows, "cost_center_id", "cost_center", code_map)
+    rows = with_key(budget_line, budget_line, "account_id", "account", code_map)
+    rows = with_key(rows, budget_line, "cost_center_id", "cost_center", code_map)
     rows = with_rate(
         rows, fx_rate, "fx_rate_reporting", currency="currency", to=pl.lit(reporting_currency), on="period_start"
     )

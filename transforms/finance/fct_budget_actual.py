@@ -59,7 +59,7 @@ def _budgets(
 ) -> pl.LazyFrame:
     """Budget per plan and place; flex_amount is NULL unless every line gives a fixed part and nothing variable."""
     rows = with_rate(
-        _placed(budget_line, code_map),
+        _placed(budget_line, budget_line, code_map),
         fx_rate,
         "fx_rate_reporting",
         currency="currency",
@@ -90,7 +90,7 @@ def _actuals(
     """Actuals per month and place: the journal without closing entries."""
     signed = with_net_amount(gl_entry.filter(~pl.col("is_closing").fill_null(value=False)), account, code_map)
     rows = with_rate(
-        _placed(signed.drop("account_key"), code_map),
+        _placed(signed.drop("account_key"), gl_entry, code_map),
         fx_rate,
         "fx_rate_reporting",
         currency="currency",
@@ -108,11 +108,11 @@ def _actuals(
     )
 
 
-def _placed(rows: pl.LazyFrame, code_map: pl.LazyFrame) -> pl.LazyFrame:
+def _placed(rows: pl.LazyFrame, given: pl.LazyFrame, code_map: pl.LazyFrame) -> pl.LazyFrame:
     """Replace account and cost centre by their master members: key and id; no cost centre is '' and key -1."""
     for entity in ("account", "cost_center"):
         column, space = f"{entity}_id", f"_space_{entity}_id"
-        codes = conformed_codes(rows.select(space, column).unique(), space, column, entity, code_map)
+        codes = conformed_codes(given.select(space, column).unique(), space, column, entity, code_map)
         known = codes.select(
             space, column, pl.col("_key").alias(f"{entity}_key"), pl.col("_master_code").fill_null("").alias("_id")
         )

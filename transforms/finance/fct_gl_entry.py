@@ -21,7 +21,8 @@ def fct_gl_entry(
 ) -> pl.LazyFrame:
     """One row per journal line, signed by its account's normal side, in three currencies."""
     rows = with_net_amount(gl_entry, account, code_map)
-    rows = with_site(with_key(rows, "cost_center_id", "cost_center", code_map), site, code_map)
+    rows = with_key(rows, gl_entry, "cost_center_id", "cost_center", code_map)
+    rows = with_site(rows, gl_entry, site, code_map)
     rows = with_rate(rows, fx_rate, "fx_rate_functional", currency="currency", to="functional_currency", on="posted_on")
     rows = with_rate(
         rows, fx_rate, "fx_rate_reporting", currency="currency", to=pl.lit(reporting_currency), on="posted_on"

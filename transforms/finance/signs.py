@@ -14,7 +14,7 @@ def with_net_amount(gl_entry: pl.LazyFrame, account: pl.LazyFrame, code_map: pl.
     grows_by_credit = pl.col("normal_side").eq_missing("credit")
     balance = pl.col("debit") - pl.col("credit")
     return (
-        with_key(gl_entry, "account_id", "account", code_map)
+        with_key(gl_entry, gl_entry, "account_id", "account", code_map)
         .join(sides, on="account_key", how="left")
         .with_columns(
             pl.when(grows_by_credit).then(-balance).otherwise(balance).cast(pl.Decimal(18, 4)).alias("net_amount")

@@ -6,9 +6,9 @@ from schemas.facts.fct_operation import FctOperation
 from transforms.common.calendar import business_date
 from transforms.common.currency import multiply, with_rate
 from transforms.common.dimensions import attributes, with_key
-from transforms.common.facts import first_per_link, one, with_item_unit, with_site
+from transforms.common.facts import first_per_link, one, with_item, with_site
 from transforms.common.keys import UNKNOWN_KEY
-from transforms.common.quantity import in_base_unit
+from transforms.common.quantity import in_base_unit, with_unit_factor
 from transforms.common.shape import fact_columns
 
 _OF_ORDER = ("item_id", "_space_item_id", "site_id", "_space_site_id")
@@ -26,18 +26,12 @@ def fct_operation(
     reporting_currency: str,
 ) -> pl.LazyFrame:
     """One row per operation confirmation, with the item of its order and the site of its work centre."""
-    rows = operation_confirmation.join(first_per_link(production_order, *_OF_ORDER), on="_link_hash", how="left")
-    rows = with_key(rows, "work_center_id", "work_center", code_map)
-    places = attributes(work_center, "work_center", code_map, {"site_id": "_place", "_space_site_id": "_space_place"})
-    # The work centre stands somewhere; an order's site only says who asked for it.
-    rows = rows.join(places, on="work_center_key", how="left").with_columns(
-        pl.coalesce("_place", "site_id").alias("site_id"),
-        pl.when(pl.col("_place").is_not_null())
-        .then("_space_place")
-        .otherwise("_space_site_id")
-        .alias("_space_site_id"),
-    )
-    rows = with_item_unit(with_site(rows, site, code_map), item, code_map)
+    given = operation_confirmation
+    rows = given.join(first_per_link(production_order, *_OF_ORDER), on="_link_hash", how="left")
+    rows = _with_place(with_key(rows, given, "work_center_id", "work_center", code_map), work_center, code_map)
+    sites = pl.concat([table.select("_space_site_id", "site_id") for table in (work_center, production_order)])
+    rows = with_site(rows, sites, site, code_map)
+    rows = with_unit_factor(with_item(rows, production_order, item, code_map))
     rows = rows.with_columns(
         business_date("ended_at", "_zone").alias("business_date"),
         *(pl.col(key).fill_null(UNKNOWN_KEY) for key in ("item_key", "site_key")),
@@ -56,3 +50,12 @@ def fct_operation(
         one("late_count", pl.col("ended_at") > pl.col("planned_end")),
     )
     return fact_columns(rows, FctOperation)
+
+
+def _with_place(rows: pl.LazyFrame, work_center: pl.LazyFrame, code_map: pl.LazyFrame) -> pl.LazyFrame:
+    """Put the work centre's site before the order's: it stands there, an order's site only says who asked for it."""
+    places = attributes(work_center, "work_center", code_map, {"site_id": "_place", "_space_site_id": "_space_place"})
+    space = pl.when(pl.col("_place").is_not_null()).then("_space_place").otherwise("_space_site_id")
+    return rows.join(places, on="work_center_key", how="left").with_columns(
+        pl.coalesce("_place", "site_id").alias("site_id"), space.alias("_space_site_id")
+    )

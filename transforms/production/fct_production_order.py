@@ -19,7 +19,8 @@ def fct_production_order(
     code_map: pl.LazyFrame,
 ) -> pl.LazyFrame:
     """One row per production order with the time that its operations took."""
-    rows = with_item_unit(with_site(production_order, site, code_map), item, code_map)
+    rows = with_site(production_order, production_order, site, code_map)
+    rows = with_item_unit(rows, production_order, item, code_map)
     rows = rows.join(_processing(operation_confirmation), on="_link_hash", how="left")
     start, end = pl.col("actual_start"), pl.col("actual_end")
     is_cancelled = pl.col("status") == "cancelled"

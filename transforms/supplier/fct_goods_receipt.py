@@ -33,8 +33,9 @@ def fct_goods_receipt(
     reporting_currency: str,
 ) -> pl.LazyFrame:
     """One row per receipt line, valued at the price of its purchase order line."""
-    orders = with_site(with_key(purchase_order_line, "supplier_id", "supplier", code_map), site, code_map)
-    orders = with_item(orders, item, code_map).with_columns(
+    given = purchase_order_line
+    orders = with_site(with_key(given, given, "supplier_id", "supplier", code_map), given, site, code_map)
+    orders = with_item(orders, given, item, code_map).with_columns(
         pl.col("uom").alias("order_uom"), pl.coalesce("base_uom", "uom").alias("base_uom")
     )
     orders = first_per_link(orders, *_OF_ORDER).with_columns(is_orphan=pl.lit(value=False))

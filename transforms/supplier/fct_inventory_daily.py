@@ -20,7 +20,8 @@ def fct_inventory_daily(
     reporting_currency: str,
 ) -> pl.LazyFrame:
     """One row per balance; where the snapshot names no cost, the standard cost of its day values it."""
-    rows = with_item_unit(with_site(stock_snapshot, site, code_map), item, code_map)
+    rows = with_site(stock_snapshot, stock_snapshot, site, code_map)
+    rows = with_item_unit(rows, stock_snapshot, item, code_map)
     rows = with_standard_cost(rows, item_cost, code_map, on="snapshot_date")
     has_cost = pl.col("unit_cost").is_not_null()
     per_base_unit = pl.col("unit_cost").cast(pl.Decimal(38, 10)) / pl.col("uom_factor")

@@ -28,8 +28,9 @@ def fct_purchase_order_line(
     reporting_currency: str,
 ) -> pl.LazyFrame:
     """One row per purchase order line with what has been received on it."""
-    rows = with_site(with_key(purchase_order_line, "supplier_id", "supplier", code_map), site, code_map)
-    rows = with_item_unit(rows, item, code_map).with_columns(order_uom=pl.col("uom"))
+    given = purchase_order_line
+    rows = with_site(with_key(given, given, "supplier_id", "supplier", code_map), given, site, code_map)
+    rows = with_item_unit(rows, given, item, code_map).with_columns(order_uom=pl.col("uom"))
     lines = first_per_link(rows, "_zone", "base_uom", "order_uom", *_DATES)
     rows = rows.join(receipts_per_line(goods_receipt, lines, _DATES), on="_link_hash", how="left")
     for rate, to in (("fx_rate_functional", "functional_currency"), ("fx_rate_reporting", pl.lit(reporting_currency))):
