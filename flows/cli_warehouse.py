@@ -1,4 +1,4 @@
-"""Verbs around the warehouse and the sample company: warehouse up|url|migrate|stop, sample."""
+"""Verbs around the warehouse and the sample company: warehouse up|url|migrate|stop, sample write."""
 
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from flows.settings import Settings
 
 warehouse = cyclopts.App(name="warehouse", help="Start, find, migrate and stop the warehouse.")
+sample = cyclopts.App(name="sample", help="The sample company: extracts to try things with.")
 
 
 @warehouse.command
@@ -81,7 +82,8 @@ def stop() -> ExitCode:
     return ExitCode.OK
 
 
-def sample(*, if_empty: bool = False, seed: int = 1, days: int = 91, scale: float = 1.0) -> ExitCode:
+@sample.command
+def write(*, if_empty: bool = False, seed: int = 1, days: int = 91, scale: float = 1.0) -> ExitCode:
     """Write the extracts of a simulated company into the landing folder: three sites, six systems, known dirt.
 
     Parameters

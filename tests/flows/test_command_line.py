@@ -12,7 +12,7 @@ from flows.report import ExitCode
 from tests.flows.conftest import Home
 
 VERBS = [
-    ("nightly",), ("backfill",), ("rebuild",), ("serve",), ("status",), ("verify",), ("sample",),
+    ("nightly",), ("backfill",), ("rebuild",), ("serve",), ("status",), ("verify",), ("sample",), ("sample", "write"),
     ("quarantine",), ("quarantine", "list"), ("quarantine", "show"),
     ("source",), ("source", "new"), ("source", "check"), ("source", "list"),
     ("warehouse",), ("warehouse", "up"), ("warehouse", "url"), ("warehouse", "migrate"), ("warehouse", "stop"),
@@ -110,6 +110,6 @@ def test_the_sample_is_not_written_over_deliveries(served_home: Home):
     landing = served_home.folder.parent / "landing of somebody"
     (landing / "erp").mkdir(parents=True)
     (landing / "erp" / "items.csv").write_text("id\n1\n")
-    served_home.opsmart("sample", code=2, OPSMART_LANDING=str(landing))
-    served_home.opsmart("sample", "--if-empty", OPSMART_LANDING=str(landing))
+    served_home.opsmart("sample", "write", code=2, OPSMART_LANDING=str(landing))
+    served_home.opsmart("sample", "write", "--if-empty", OPSMART_LANDING=str(landing))
     assert [file.name for file in landing.rglob("*.csv")] == ["items.csv"]

@@ -1,0 +1,110 @@
+"""Trying a source without loading anything: what it has delivered is staged into a folder that is then removed."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from flows.io.pull import discover
+from flows.io.pull.deliveries import Delivery
+from flows.io.stage import Staged, stage
+from flows.io.staging.mapping import analyse
+from flows.io.staging.pseudonym import pseudonymiser
+from flows.settings import Settings
+from flows.source_new import OPTIONAL
+from schemas.catalog import DATASETS
+from schemas.errors import OpsmartError
+from schemas.source import Source
+
+EXAMPLES = 3
+"""Rows shown of each rule."""
+
+
+@dataclass
+class DatasetCheck:
+    """What trying one dataset of a source found; rows are those of the deliveries tried."""
+
+    dataset: str
+    deliveries_found: int = 0
+    deliveries_tried: int = 0
+    files: list[str] = field(default_factory=list)
+    rows_in: int = 0
+    rows_accepted: int = 0
+    rows_quarantined: int = 0
+    rows_duplicate: int = 0
+    rows_excluded: int = 0
+    missing_columns: list[str] = field(default_factory=list)
+    absent_columns: list[str] = field(default_factory=list)
+    rules: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the dataset would load: files are there, they can be read, and needed columns are mapped."""
+        return bool(self.deliveries_tried) and not self.errors and not self.missing_columns
+
+
+def check_source(source: Source, settings: Settings, *, newest: int) -> list[DatasetCheck]:
+    """Tries the `newest` deliveries of each dataset of a source.
+
+    `missing_columns` of a result are needed ones that the SELECT does not give, `absent_columns` those that may be
+    missing. An error of one dataset is noted and the others are tried.
+    """
+    deliveries = list(discover(source, settings))
+    checks = []
+    for dataset in source.datasets:
+        check = DatasetCheck(dataset)
+        try:
+            _compare_columns(check, source)
+            own = [delivery for delivery in deliveries if delivery.dataset == dataset]
+            check.deliveries_found = len(own)
+            _try(check, source, settings, sorted(own, key=lambda d: (d.as_of, d.slot, d.revision))[-newest:])
+        except OpsmartError as error:
+            check.errors.append(str(error))
+        checks.append(check)
+    return checks
+
+
+def _compare_columns(check: DatasetCheck, source: Source) -> None:
+    contract = DATASETS[check.dataset].contract
+    mapping = analyse(
+        check.dataset, source.mappings[check.dataset], source.tables, f"{source.folder / check.dataset}.sql"
+    )
+    for name, column in contract.columns().items():
+        if name not in mapping.outputs:
+            (check.absent_columns if column.nullable or name in OPTIONAL else check.missing_columns).append(name)
+
+
+def _try(check: DatasetCheck, source: Source, settings: Settings, deliveries: Sequence[Delivery]) -> None:
+    for delivery in deliveries:
+        check.files += [file.name for file in delivery.files]
+        if not delivery.is_complete:
+            check.errors.append(f"{delivery.slot}: no file yet of {', '.join(delivery.missing)}")
+            continue
+        with tempfile.TemporaryDirectory(prefix="opsmart-check-") as folder:
+            try:
+                staged = stage(
+                    delivery, source, DATASETS[check.dataset], Path(folder),
+                    extract_id=0, pseudonym=pseudonymiser(settings.home),
+                )  # fmt: skip
+            except OpsmartError as error:
+                check.errors.append(f"{delivery.slot}: {error}")
+                continue
+        check.deliveries_tried += 1
+        _add(check, staged)
+
+
+def _add(check: DatasetCheck, staged: Staged) -> None:
+    for name, count in staged.counts.items():
+        setattr(check, name, getattr(check, name) + count)
+    check.warnings += [warning for warning in staged.warnings if warning not in check.warnings]
+    for (rule,), rows in staged.quarantined.group_by("rule", maintain_order=True):
+        check.rules[str(rule)] = check.rules.get(str(rule), 0) + rows.height
+        shown = check.examples.setdefault(str(rule), [])
+        wanted = rows.head(EXAMPLES - len(shown))
+        shown += wanted.select(pl.col("row_no", "column_name", "value", "raw").cast(pl.String)).to_dicts()

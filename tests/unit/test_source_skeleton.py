@@ -1,0 +1,46 @@
+"""The skeleton that `opsmart source new` writes is valid as it stands."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from flows.io.staging.mapping import analyse
+from flows.source_new import OPTIONAL, mapping_select, source_yaml, write_skeleton
+from schemas.catalog import DATASETS
+from schemas.errors import SourceError
+from schemas.source import SourceFile
+
+
+def test_the_skeleton_of_all_datasets_is_a_valid_source():
+    model = SourceFile.model_validate(yaml.safe_load(source_yaml("my_erp", tuple(DATASETS))))
+    assert set(model.datasets) == set(DATASETS)
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_the_select_gives_every_column_and_names_its_table(dataset: str):
+    contract = DATASETS[dataset].contract
+    tables = SourceFile.model_validate(yaml.safe_load(source_yaml("my_erp", (dataset,)))).tables
+    mapping = analyse(dataset, mapping_select(dataset, contract), tables, f"{dataset}.sql")
+    assert set(mapping.outputs) == set(contract.columns())
+    assert mapping.driving == f"{dataset}_file"
+    assert set(mapping.outputs[-len(OPTIONAL) :]) == OPTIONAL
+
+
+def test_files_are_written_once(tmp_path: Path):
+    files = write_skeleton(tmp_path, "my_erp", ("supplier", "item"))
+    assert [file.name for file in files] == ["source.yaml", "supplier.sql", "item.sql"]
+    with pytest.raises(SourceError, match="there already"):
+        write_skeleton(tmp_path, "my_erp", ("supplier",))
+
+
+@pytest.mark.parametrize("name", ["My ERP", "1erp", "../erp", ""])
+def test_names_that_cannot_be_used_are_refused(tmp_path: Path, name: str):
+    with pytest.raises(SourceError, match="cannot name a source"):
+        write_skeleton(tmp_path, name, ("supplier",))
+
+
+def test_an_unknown_dataset_is_refused_with_the_known_ones(tmp_path: Path):
+    with pytest.raises(SourceError, match="purchase_order_line"):
+        write_skeleton(tmp_path, "my_erp", ("orders",))
+    assert not list(tmp_path.iterdir())
