@@ -1,4 +1,4 @@
-"""A skeleton for a new source: source.yaml and one mapping SELECT per dataset, commented so that filling it is enough."""
+"""A skeleton for a new source: source.yaml and a mapping SELECT per dataset, with comments on what to fill in."""
 
 import re
 from pathlib import Path
