@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 
-def simulate(seed: int = 1, start: date = DEFAULT_START, days: int = 91, scale: float = 1.0) -> Company:
+def simulate(seed: int = 1, start: date = DEFAULT_START, days: int = 90, scale: float = 1.0) -> Company:
     """A company over some days; `scale` 1 gives about a thousand rows a day. Equal arguments, equal companies."""
     return build(Plan(seed=seed, start=start, days=days).scaled(scale))
 
@@ -74,7 +74,7 @@ def history(
 
 
 def write_sample(
-    landing: Path, *, seed: int = 1, days: int = 91, scale: float = 1.0, start: date = DEFAULT_START
+    landing: Path, *, seed: int = 1, days: int = 90, scale: float = 1.0, start: date = DEFAULT_START
 ) -> int:
     """Write the sample company's extracts below a landing folder; returns the number of files."""
     return simulate(seed, start, days, scale).write(landing, dirt=DEFAULT_DIRT)

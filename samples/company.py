@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from samples import finance, master, production, purchasing, stock, truth
+from samples import finance, master, measures, production, purchasing, stock, truth
 from samples.dirt import FAULTS, READABLE, Slot, soil, spoil
 from samples.plan import Plan
 from samples.systems import TABLES, mode
@@ -164,10 +164,10 @@ class Company:
 
     def truth(self, deliveries: Iterable[Delivery] | None = None, *, currency: str = "USD") -> dict[str, pl.DataFrame]:
         """What each fact must come to once these deliveries (or all) have been taken, in any order."""
-        return truth.facts(self.current(deliveries), reporting_currency=currency)
+        return measures.facts(self.current(deliveries), reporting_currency=currency)
 
     def expected_quarantine(self, deliveries: Iterable[Delivery] | None = None) -> pl.DataFrame:
-        """Rows that must be held back: source, dataset, as_of, period, revision, row (from 0), kind, column, rule."""
+        """Rows that must be held back: source, dataset, as_of, period, revision, row (from 0), kind, rule, cell."""
         return truth.quarantine(self.deliveries() if deliveries is None else deliveries, FAULTS)
 
     def expected_balance(self, deliveries: Iterable[Delivery] | None = None) -> pl.DataFrame:

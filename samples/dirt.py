@@ -18,68 +18,66 @@ READABLE = -1
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A way to spoil a row: `cell` is written under `heading`; `column` and `rule` are what quarantine will name."""
+    """A way to spoil a row: `cell` is written under `heading`; `rule` is what quarantine must name."""
 
     kind: str
-    column: str
     heading: str
     cell: str
     rule: str
 
 
-def _number(column: str, heading: str, cell: str) -> Fault:
-    return Fault("bad number", column, heading, cell, "unreadable")
+def _number(heading: str, cell: str) -> Fault:
+    return Fault("bad number", heading, cell, f"{heading}|unreadable")
 
 
-def _date(column: str, heading: str, cell: str) -> Fault:
-    return Fault("bad date", column, heading, cell, "unreadable")
+def _date(heading: str, cell: str) -> Fault:
+    return Fault("bad date", heading, cell, f"{heading}|unreadable")
 
 
 def _unit(heading: str) -> Fault:
-    return Fault("unknown unit", "uom", heading, "??", "uom_is_known")
+    return Fault("unknown unit", heading, "??", "uom_is_known")
 
 
-def _currency(heading: str, rule: str = "currency_exists") -> Fault:
-    return Fault("unknown currency", "currency", heading, "QQQ", rule)
+def _currency(heading: str) -> Fault:
+    return Fault("unknown currency", heading, "QQQ", "currency_exists")
 
 
 FAULTS: dict[str, tuple[Fault, ...]] = {
-    "sample_erp.item": (_number("list_price", "Listenpreis", "siehe Liste"),),
-    "sample_erp.supplier": (Fault("unknown country", "country", "Land", "XQ", "country_exists"),),
+    "sample_erp.item": (_number("Listenpreis", "siehe Liste"),),
+    "sample_erp.supplier": (Fault("unknown country", "Land", "XQ", "country_exists"),),
     "sample_erp.purchase_order_line": (
-        _number("ordered_qty", "Menge", "12 Stk."),
-        _date("promised_on", "Zusage", "31.02.2025"),
+        _number("Menge", "12 Stk."),
+        _date("Zusage", "31.02.2025"),
         _unit("ME"),
         _currency("Währung"),
-        Fault("conflicting versions", "committed_on", "", "", "conflicting_versions"),
+        Fault("conflicting versions", "", "", "conflicting_versions"),
     ),
     "sample_wms.goods_receipt": (
-        _number("received_qty", "qtyReceived", "n/a"),
-        _date("received_at", "receivedAt", "2025-02-30T10:00:00"),
+        _number("qtyReceived", "n/a"),
+        _date("receivedAt", "2025-02-30T10:00:00"),
         _unit("unit"),
     ),
     "sample_wms.stock_snapshot": (_unit("unit"), _currency("value_currency")),
     "sample_mes.production_order": (
-        _number("planned_qty", "QTY", "ten"),
-        _date("due_at", "DUE", "2025-13-01T00:00:00+00:00"),
+        _number("QTY", "ten"),
+        _date("DUE", "2025-13-01T00:00:00+00:00"),
         _unit("UNIT"),
-        Fault("unknown state", "status", "STATE", "55", "status|nullability"),
+        Fault("unknown state", "STATE", "55", "status|nullability"),
     ),
     "sample_mes.operation_confirmation": (
-        _number("run_min", "RUN_MIN", "1:30"),
-        _date("started_at", "BEGIN", "2025-02-29T07:00:00+00:00"),
+        _number("RUN_MIN", "1:30"),
+        _date("BEGIN", "2025-02-29T07:00:00+00:00"),
         _unit("UNIT"),
         _currency("CURR"),
         Fault(
             "ends before it starts",
-            "",
             "BEGIN",
             "2090-01-01T00:00:00+00:00",
             "ended_at_not_before_started_at",
         ),
     ),
-    "sample_ledger.fx_rate": (_number("rate", "rate", "N/A"),),
-    "sample_ledger.gl_entry": (_date("posted_on", "Posting Date", "02/30/2025"), _currency("Currency")),
+    "sample_ledger.fx_rate": (_number("rate", "N/A"),),
+    "sample_ledger.gl_entry": (_date("Posting Date", "02/30/2025"), _currency("Currency")),
     "sample_planning.budget_line": (_currency("Currency"),),
 }
 

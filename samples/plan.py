@@ -18,7 +18,7 @@ class Plan:
 
     seed: int = 1
     start: date = DEFAULT_START
-    days: int = 91
+    days: int = 90
     purchase_orders_per_day: float = 25
     max_lines_per_order: int = 5
     production_orders_per_day: float = 30

@@ -73,6 +73,12 @@ def work_days(plan: Plan, first_day: int) -> Array:
     return working if len(working) else every
 
 
+def _work_day(plan: Plan, day: Array) -> Array:
+    """The day, or the Monday after it where nobody works at weekends."""
+    weekday = (day + 3) % 7
+    return day if plan.works_weekends else day + np.where(weekday >= 5, 7 - weekday, 0)
+
+
 def order_lines(master: Master) -> Lines:
     """Draw the lines of all orders and everything that will happen to them."""
     plan = master.plan
@@ -90,10 +96,10 @@ def order_lines(master: Master) -> Lines:
     currency = master.supplier_currency[order_supplier[order]]
     ordered = day * US_PER_DAY + rng.integers(7 * 60, 16 * 60, count) * US_PER_MIN
     low, high = plan.lead_time_days
-    promised_day = day + rng.integers(low, high + 1, count)
-    repromised = chance(rng, 0.15, count)
-    committed_day = promised_day + repromised * rng.integers(1, 15, count)
-    late = rng.choice([-2, -1, 0, 0, 0, 0, 1, 2, 4, 9], count)
+    promised_day = _work_day(plan, day + rng.integers(low, high + 1, count))
+    repromised = chance(rng, 0.1, count)
+    committed_day = _work_day(plan, promised_day + repromised * rng.integers(1, 15, count))
+    late = rng.choice([-5, -3, -2, -1, -1, 0, 0, 0, 0, 0, 0, 1, 2, 4, 9], count)
     due_in = np.maximum(committed_day + np.where(high > 2, late, late.clip(0, 1)), day)
     hours = rng.integers(2, 60, (6, count)) * US_PER_HOUR // (1 if high > 2 else 3)
     cancelled = chance(rng, plan.p_cancelled, count)
@@ -244,8 +250,7 @@ def receipts(master: Master, lines: Lines) -> tuple[Receipts, Lines]:
     part = within(line)
     gap = 1 if plan.lead_time_days[1] <= 2 else 4
     day = lines.due_in[line] + part * rng.integers(0, gap + 1, len(line))
-    if not plan.works_weekends:
-        day += _to_monday(day)
+    day = _work_day(plan, day)
     at = day * US_PER_DAY + (rng.integers(6 * 60, 18 * 60, len(line)) - SITE_OFFSET_H[lines.site[line]] * 60) * US_PER_MIN
     # Never before the order was placed: the morning's deliveries of an order of the same day come an hour after it.
     at = np.maximum(at, lines.ordered[line] + (1 + part) * US_PER_HOUR)
@@ -260,11 +265,6 @@ def receipts(master: Master, lines: Lines) -> tuple[Receipts, Lines]:
     closed = np.where((last > 0) & chance(rng, 0.93, len(lines)), last + 5 * US_PER_HOUR + 29 * US_PER_SECOND, NEVER)
     made = _with_reversals(rng, plan, line, at, qty, rejected, _like_lines(rng, master, lines))
     return made, Lines(**{name: getattr(lines, name) for name in Lines.__slots__} | {"closed": closed})
-
-
-def _to_monday(day: Array) -> Array:
-    weekday = (day + 3) % 7
-    return np.where(weekday >= 5, 7 - weekday, 0)
 
 
 def _like_lines(rng: np.random.Generator, master: Master, lines: Lines) -> Array:

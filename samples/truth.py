@@ -118,7 +118,7 @@ def quarantine(deliveries: Iterable["Delivery"], faults: dict[str, tuple[Fault, 
                         part: pl.col("_fault").replace_strict(
                             {number: getattr(fault, part) for number, fault in enumerate(known)}, return_dtype=pl.String
                         )
-                        for part in ("kind", "column", "rule", "cell")
+                        for part in ("kind", "rule", "cell")
                     },
                 )
             )
@@ -150,7 +150,3 @@ def balance(deliveries: Iterable["Delivery"]) -> pl.DataFrame:
         )
     return pl.DataFrame(rows)
 
-
-def facts(current: dict[str, pl.DataFrame], *, reporting_currency: str) -> dict[str, pl.DataFrame]:
-    """Placeholder until the facts' contracts stand."""
-    return {}
