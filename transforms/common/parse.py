@@ -4,7 +4,6 @@ Nothing here fails: a cell that cannot be read becomes NULL, and `is_unreadable`
 """
 
 from collections.abc import Mapping
-from functools import partial
 
 import polars as pl
 
@@ -76,15 +75,14 @@ def _cleaned(text: pl.Expr, conventions: RawTypes) -> pl.Expr:
 
 def _from_text(column: pl.Expr, raw_type: RawType, conventions: RawTypes) -> pl.Expr:
     text = _cleaned(column, conventions)
-    readers = {
-        "text": lambda value: value,
-        "integer": partial(_integer, conventions=conventions),
-        "decimal": partial(_decimal, conventions=conventions),
-        "date": partial(_date, formats=conventions.date_formats),
-        "timestamp": partial(_timestamp, formats=conventions.timestamp_formats),
-        "boolean": partial(_boolean, conventions=conventions),
-    }
-    return readers[raw_type](text)
+    if raw_type == "text":
+        return text
+    if raw_type == "date":
+        return _date(text, conventions.date_formats)
+    if raw_type == "timestamp":
+        return _timestamp(text, conventions.timestamp_formats)
+    readers = {"integer": _integer, "decimal": _decimal, "boolean": _boolean}
+    return readers[raw_type](text, conventions)
 
 
 def _plain_number(text: pl.Expr, conventions: RawTypes) -> pl.Expr:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import sqlglot
 from sqlglot import exp
 from sqlglot.optimizer.scope import Scope, traverse_scope
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 from schemas.errors import SourceError
 
@@ -97,7 +97,7 @@ def analyse(dataset: str, sql: str, tables: Mapping[str, object], where: str) ->
     )
 
 
-def _parse(text: str, where: str) -> exp.Expression:
+def _parse(text: str, where: str) -> exp.Expr:
     try:
         trees = sqlglot.parse(text)
     except sqlglot.errors.SqlglotError as error:
@@ -134,16 +134,16 @@ def _aggregates(select: exp.Select) -> bool:
     )
 
 
-def _columns(node: exp.Expression) -> Iterator[exp.Column]:
+def _columns(node: exp.Expr) -> Iterator[exp.Column]:
     return node.find_all(exp.Column)
 
 
-def _from(select: exp.Select) -> exp.Expression | None:
+def _from(select: exp.Select) -> exp.Expr | None:
     clause = select.args.get("from_") or select.args.get("from")
     return clause.this if clause else None
 
 
-def _sources(select: exp.Select) -> Iterator[tuple[str, exp.Expression]]:
+def _sources(select: exp.Select) -> Iterator[tuple[str, exp.Expr]]:
     """Alias and node of what a SELECT reads, the driving one first."""
     first = _from(select)
     if first is not None:
@@ -152,13 +152,13 @@ def _sources(select: exp.Select) -> Iterator[tuple[str, exp.Expression]]:
         yield join.this.alias_or_name, join.this
 
 
-def _ctes(select: exp.Expression) -> dict[str, exp.Expression]:
+def _ctes(select: exp.Expr) -> dict[str, exp.Expr]:
     return {cte.alias: cte.this for cte in getattr(select, "ctes", [])}
 
 
 def _driving_table(tree: exp.Select, tables: set[str], where: str) -> str:
     ctes = _ctes(tree)
-    node: exp.Expression | None = _from(tree)
+    node: exp.Expr | None = _from(tree)
     while True:
         if isinstance(node, exp.Table) and node.name in tables and node.name not in ctes:
             return node.name

@@ -1,4 +1,4 @@
-"""Delivered bytes to a plain UTF-8 file that Polars can scan, by streaming; nothing is copied when it is one already."""
+"""Delivered bytes to a plain UTF-8 file that Polars can scan, by streaming; one that is so stays where it is."""
 
 import codecs
 import gzip

@@ -45,8 +45,9 @@ def load_key(home: Path) -> bytes:
     return key
 
 
-def pseudonymiser(key: bytes) -> Callable[[pl.Series], pl.Series]:
-    """A function that replaces ids by 24 characters of keyed BLAKE2b."""
+def pseudonymiser(home: Path) -> Callable[[pl.Series], pl.Series]:
+    """A function that replaces ids by 24 characters of BLAKE2b, keyed with the installation's secret."""
+    key = load_key(home)
 
     def pseudonym(value: str) -> str:
         return hashlib.blake2b(value.encode(), key=key, digest_size=12).hexdigest()

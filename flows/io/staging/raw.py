@@ -224,7 +224,7 @@ def _read_excel(
     numbered = frame.with_row_index(ROW_NO, offset=offset + 1).with_columns(pl.col(ROW_NO).cast(pl.Int64))
     # Rows that were once formatted and emptied are no rows.
     held = numbered.filter(~pl.all_horizontal(pl.col(name).is_null() for name in names))
-    dtypes = dict.fromkeys(names, pl.String())
+    dtypes: dict[str, pl.DataType] = dict.fromkeys(names, pl.String())
     return RawRows(held.lazy(), dtypes, held.height, {}, unexpected), numbered.height
 
 

@@ -157,7 +157,7 @@ def rules_of(plan: Plan, *, has_nul: bool) -> dict[str, pl.Expr]:
     """Every row rule of a delivery by name; True or NULL is good. `column|rule` names a rule of one column."""
     contract = plan.contract
     # dataframely offers its rules only through `filter`, which drops the technical columns and runs the query twice.
-    rules = {name: rule.expr for name, rule in contract._validation_rules(with_cast=False).items()}
+    rules = {name: rule.expr for name, rule in contract._validation_rules(with_cast=False).items()}  # noqa: SLF001
     if has_nul:
         texts = [name for name, dtype in contract.dtypes().items() if dtype == pl.String]
         rules |= {f"{name}|nul_character": ~pl.col(name).str.contains("\0", literal=True) for name in texts}

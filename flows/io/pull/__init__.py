@@ -1,0 +1,65 @@
+"""Pull: what sources delivered, as bytes in the store, grouped to deliveries."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from flows.io.pull.database import pull_queries
+from flows.io.pull.deliveries import Delivery, group_deliveries
+from flows.io.pull.files import pull_files
+from flows.io.pull.sources import load_source, load_sources
+from flows.io.pull.store import Store
+from flows.settings import Settings
+from schemas.errors import ExtractError
+from schemas.source import Source
+
+__all__ = ["Delivery", "Pulled", "discover", "load_source", "load_sources", "pull"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """What a source has delivered so far.
+
+    `deliveries` are complete or waiting for files, oldest first; `unmatched` are files that no table's path matches,
+    `odd` files whose names say no slot, `failed` what could not be pulled.
+    """
+
+    deliveries: list[Delivery]
+    unmatched: list[str] = field(default_factory=list)
+    odd: list[str] = field(default_factory=list)
+    failed: list[ExtractError] = field(default_factory=list)
+
+    @property
+    def waiting(self) -> list[str]:
+        """Deliveries that lack files, in words."""
+        return [
+            f"{delivery.dataset} {delivery.slot}: waits for {', '.join(delivery.missing)}"
+            for delivery in self.deliveries
+            if not delivery.is_complete
+        ]
+
+
+def pull(source: Source, settings: Settings, *, now: datetime | None = None, with_queries: bool = True) -> Pulled:
+    """Land what is new and list the source's deliveries. An unchanged file costs a stat, a query is run each time.
+
+    Args:
+        source: The source.
+        settings: Landing folder and secrets.
+        now: Moment of landing; the same for all that lands in one pull, so that files found together belong together.
+        with_queries: Whether to ask databases too.
+
+    Raises:
+        SourceError: The source folder is wrong.
+        ExtractError: The store cannot be written.
+    """
+    store, moment = Store(settings.landing), now or datetime.now(UTC)
+    secrets = {name: value.get_secret_value() for name, value in settings.secrets.items()}
+    with store.opened_log(source.name) as log:
+        unmatched = pull_files(source, settings.landing, store, log, moment)
+        failed = pull_queries(source, store, log, secrets, moment) if with_queries else []
+        deliveries, odd = group_deliveries(source, log, store)
+    return Pulled(deliveries, unmatched, odd, failed)
+
+
+def discover(source: Source, settings: Settings) -> list[Delivery]:
+    """Deliveries of a source, complete or waiting for files, oldest first; see `pull`."""
+    return pull(source, settings).deliveries

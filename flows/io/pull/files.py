@@ -1,0 +1,144 @@
+"""Files of a source, local or through fsspec, copied into the store."""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from flows.io.pull.store import Landing, Log, PathLog, Store
+from schemas.errors import ExtractError, SourceError
+from schemas.source import Source
+
+THREADS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A file to be looked at: its name in the log, a stat that changes with its content, and how to read it."""
+
+    name: str
+    stat: Callable[[], tuple[int, ...]]
+    read: Callable[[], IO[bytes]]
+
+
+def pull_files(source: Source, landing: Path, store: Store, log: Log, now: datetime) -> list[str]:
+    """Land the source's files that are new or changed, and note those that are gone.
+
+    Returns:
+        Files below the source's landing folder that no table's path matches.
+
+    Raises:
+        SourceError: A path leads out of the landing folder.
+        ExtractError: A file cannot be read, or the store not be written.
+    """
+    folder = landing / source.name
+    found = {file.name: file for file in _find(source, folder)}
+    with ThreadPoolExecutor(THREADS) as pool:
+        landed = pool.map(lambda file: _land(file, log.get(file.name), store, now), found.values())
+        for name, result in zip(found, landed, strict=True):
+            if result is None:
+                continue
+            entry = log.setdefault(name, PathLog())
+            stat, content = result
+            entry.note(content)
+            entry.stat = stat
+    for name, entry in log.items():
+        if name not in found and not name.startswith("query:") and entry.newest is not None:
+            entry.note(Landing("", now))
+            entry.stat = ()
+    return sorted(name for name in _below(folder) if name not in found)
+
+
+def _find(source: Source, folder: Path) -> Iterator[_Found]:
+    for name, table in source.tables.items():
+        if table.path is None:
+            continue
+        if "://" in table.path:
+            yield from _find_remote(table.path)
+            continue
+        pattern = PurePosixPath(table.path)
+        if pattern.is_absolute() or ".." in pattern.parts:
+            raise SourceError(
+                f"the path of table {name!r} leads out of the landing folder",
+                where=f"{source.folder / 'source.yaml'}: {table.path}",
+                remedy=f"name files below {folder}, or use a URL",
+            )
+        if folder.is_dir():
+            yield from (
+                _local(path, folder) for path in sorted(folder.glob(table.path)) if path.is_file() and not _hidden(path)
+            )
+
+
+def _local(path: Path, folder: Path) -> _Found:
+    def stat() -> tuple[int, ...]:
+        found = path.stat()
+        return found.st_size, found.st_mtime_ns, found.st_ino
+
+    return _Found(path.relative_to(folder).as_posix(), stat, lambda: path.open("rb"))
+
+
+def _find_remote(url: str) -> Iterator[_Found]:
+    import fsspec
+
+    try:
+        system, pattern = fsspec.core.url_to_fs(url)
+        paths = sorted(system.glob(pattern))
+    except (OSError, ImportError, ValueError) as error:
+        raise ExtractError(
+            f"the remote files cannot be listed: {type(error).__name__}",
+            where=_without_secret(url),
+            remedy="check the address, the credentials and that the fsspec driver is installed",
+        ) from error
+    for path in paths:
+
+        def stat(path: str = path) -> tuple[int, ...]:
+            info = system.info(path)
+            marks = (info.get("ETag"), info.get("etag"), info.get("mtime"), info.get("LastModified"))
+            return int(info.get("size") or 0), *(abs(hash(str(mark))) for mark in marks if mark is not None)
+
+        yield _Found(system.unstrip_protocol(path), stat, partial(system.open, path, "rb"))
+
+
+def _without_secret(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"
+
+
+def _land(file: _Found, known: PathLog | None, store: Store, now: datetime) -> tuple[tuple[int, ...], Landing] | None:
+    """The file's stat and content, None where it is unchanged or still being written."""
+    with _readable(file.name):
+        before = file.stat()
+        is_kept = known is not None and known.newest is not None and store.path(known.newest.sha256).exists()
+        if known is not None and known.stat == before and is_kept:
+            return None
+        with file.read() as content:
+            landing = store.put(content, now)
+        return (before, landing) if file.stat() == before else None
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ExtractError(
+            f"the file cannot be read: {error.strerror or type(error).__name__}",
+            where=name,
+            remedy="check its permissions and the connection; the other sources go on",
+        ) from error
+
+
+def _hidden(path: Path) -> bool:
+    return path.name.startswith(".")
+
+
+def _below(folder: Path) -> Iterable[str]:
+    if not folder.is_dir():
+        return
+    for path in folder.rglob("*"):
+        if path.is_file() and not _hidden(path):
+            yield path.relative_to(folder).as_posix()

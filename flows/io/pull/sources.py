@@ -1,0 +1,148 @@
+"""Source folders: `source.yaml` and the mapping SELECTs beside it, read and checked."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from schemas.catalog import DATASETS
+from schemas.errors import SourceError
+from schemas.source import Source, SourceFile
+
+FILE = "source.yaml"
+
+
+def load_sources(root: Path, extra_folders: Iterable[Path] = ()) -> dict[str, Source]:
+    """Every source below `root` and below the extra folders, by name.
+
+    Raises:
+        SourceError: A folder is wrong; the message names file and line.
+    """
+    found: dict[str, Source] = {}
+    for folder in (root, *extra_folders):
+        if not folder.is_dir():
+            raise SourceError(
+                "the folder of sources is not there", where=str(folder), remedy="make it or mend OPSMART_SOURCES"
+            )
+        for path in sorted(folder.rglob(FILE)):
+            source = load_source(path.parent)
+            if source.name in found:
+                raise SourceError(
+                    f"two sources are named {source.name!r}",
+                    where=f"{path} and {found[source.name].folder / FILE}",
+                    remedy="give one of them another name",
+                )
+            found[source.name] = source
+    return found
+
+
+def load_source(folder: Path) -> Source:
+    """One source folder.
+
+    Raises:
+        SourceError: source.yaml is missing, no YAML or says something unknown, or a mapping SELECT is missing.
+    """
+    path = folder / FILE
+    try:
+        text = path.read_text(encoding="utf-8")
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        content = yaml.safe_load(text)
+    except OSError as error:
+        raise SourceError(f"{FILE} cannot be read: {error.strerror}", where=str(path), remedy="add it") from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"{path}, line {mark.line + 1}" if mark else str(path)
+        raise SourceError(f"{FILE} is no valid YAML: {error.problem}", where=where, remedy="mend the line") from error
+    if not isinstance(content, dict):
+        raise SourceError(f"{FILE} is empty", where=str(path), remedy="start from `opsmart source new`")
+    try:
+        declared = SourceFile.model_validate(content)
+    except ValidationError as error:
+        raise _as_source_error(error, path, tree) from None
+    _check_datasets(declared, path, tree)
+    return Source(**dict(declared), folder=folder, mappings=_mappings(declared, folder))
+
+
+def _mappings(declared: SourceFile, folder: Path) -> dict[str, str]:
+    mappings = {}
+    for dataset in declared.datasets:
+        path = folder / f"{dataset}.sql"
+        try:
+            mappings[dataset] = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise SourceError(
+                f"{dataset} has no mapping SELECT", where=str(path), remedy=f"write {path.name} beside {FILE}"
+            ) from error
+    for path in folder.glob("*.sql"):
+        if path.stem not in declared.datasets:
+            raise SourceError(
+                f"{path.name} maps to {path.stem}, which is not among the datasets",
+                where=str(folder / FILE),
+                remedy=f"declare it under datasets, or remove {path.name}",
+            )
+    return mappings
+
+
+def _check_datasets(declared: SourceFile, path: Path, tree: yaml.Node | None) -> None:
+    for name, dataset in declared.datasets.items():
+        if name not in DATASETS:
+            near = difflib.get_close_matches(name, DATASETS, n=1)
+            raise SourceError(
+                f"there is no dataset {name!r}",
+                where=_where(path, tree, ("datasets", name)),
+                remedy=f"did you mean {near[0]}?" if near else f"the datasets are {', '.join(sorted(DATASETS))}",
+            )
+        contract = DATASETS[name].contract.columns()
+        if dataset.period and dataset.period.column not in contract:
+            raise SourceError(
+                f"{name} has no column {dataset.period.column!r}",
+                where=_where(path, tree, ("datasets", name, "period", "column")),
+                remedy=f"name its date column: its columns are {', '.join(contract)}",
+            )
+
+
+def _as_source_error(error: ValidationError, path: Path, tree: yaml.Node | None) -> SourceError:
+    first = error.errors(include_url=False)[0]
+    place = tuple(part for part in first["loc"] if part != "[key]")
+    key = ".".join(str(part) for part in place)
+    if first["type"] == "extra_forbidden":
+        known = _siblings(place)
+        near = difflib.get_close_matches(str(place[-1]), known, n=1)
+        what = f"unknown key {place[-1]!r}"
+        remedy = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+    else:
+        what = f"{key}: {str(first['msg']).removeprefix('Value error, ')}"
+        remedy = "see docs/add-a-source.md"
+    return SourceError(what, where=_where(path, tree, place), remedy=remedy)
+
+
+def _siblings(place: Sequence[Any]) -> list[str]:
+    """Keys that are known where the unknown one stands."""
+    model: Any = SourceFile
+    for part in place[:-1]:
+        field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
+        if field is None:
+            continue
+        inner = field.annotation
+        # A mapping's or an optional's model is its last type argument that is one.
+        candidates = [inner, *getattr(inner, "__args__", ())]
+        model = next((kind for kind in reversed(candidates) if hasattr(kind, "model_fields")), model)
+    return list(model.model_fields)
+
+
+def _where(path: Path, tree: yaml.Node | None, place: Sequence[Any]) -> str:
+    """The file and the line of the innermost key of `place` that is there."""
+    line, node = None, tree
+    for part in place:
+        if isinstance(node, yaml.MappingNode):
+            pair = next((pair for pair in node.value if pair[0].value == str(part)), None)
+            if pair is None:
+                break
+            line, node = pair[0].start_mark.line + 1, pair[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+    return f"{path}, line {line}" if line else str(path)
