@@ -40,4 +40,4 @@ setup: .venv/.synced
 	.ci/setup
 
 clean:
-	rm -rf .cache .hypothesis .ruff_cache
+	rm -rf .cache .hypothesis

@@ -124,18 +124,23 @@ def _prefixes(uid: int, gid: int) -> list[tuple[str, ...]]:
     if setpriv is None:
         return []
     drop = (setpriv, f"--reuid={uid}", f"--regid={gid}", "--clear-groups")
-    keeping = [f"--{kind}-caps=-all,+{name}" for name in PASSING_CAPABILITIES for kind in ("inh", "ambient")]
-    pairs = zip(keeping[::2], keeping[1::2], strict=True)
-    return [(*drop, "--inh-caps=-all", "--"), *((*drop, *pair, "--") for pair in pairs)]
+    keeping = [(f"--inh-caps=-all,+{name}", f"--ambient-caps=-all,+{name}") for name in PASSING_CAPABILITIES]
+    # access(2), by which PostgreSQL looks for its own programs, forgets capabilities without this bit
+    fixed = "--securebits=+no_setuid_fixup"
+    return [
+        (*drop, "--inh-caps=-all", "--"),
+        *((*drop, fixed, *pair, "--") for pair in keeping),
+        *((*drop, *pair, "--") for pair in keeping),
+    ]
 
 
 def _reaches(prefix: Sequence[str], folder: Path) -> bool:
-    """Whether a program run so starts, and gets into `folder` (and into its data, once there is any)."""
-    program = binaries() / "postgres"
+    """Whether programs run so find each other and get into `folder` (and into its data, once there is any)."""
     into = folder / "data" if (folder / "data").exists() else folder
-    script = '"$0" --version >/dev/null && cd "$1"'
+    # `initdb --show` finds the other programs and its share files, writes nothing, and ends
+    script = 'cd "$1" && "$0" --show -D "$1" >/dev/null'
     tried = subprocess.run(
-        [*prefix, "/bin/sh", "-c", script, str(program), str(into)],
+        [*prefix, "/bin/sh", "-c", script, str(binaries() / "initdb"), str(into)],
         cwd="/", env=CLEAN_ENVIRONMENT, capture_output=True, check=False,
     )  # fmt: skip
     return tried.returncode == 0

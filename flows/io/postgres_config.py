@@ -45,6 +45,8 @@ def render(port: int, *, memory: int, free_disk: int, shared_memory: int | None,
         "effective_cache_size": _mib(memory // 2),
         "work_mem": _mib(min(max(memory // 256, 4 * MIB), 64 * MIB)),
         "maintenance_work_mem": _mib(min(max(memory // 64, 32 * MIB), 256 * MIB)),
+        # accepting and publishing join with temporary tables
+        "temp_buffers": _mib(min(max(memory // 256, 8 * MIB), 64 * MIB)),
         # a container's /dev/shm is often 64 MB: parallel queries would fail there
         "dynamic_shared_memory_type": "posix" if shared_memory is not None and shared_memory >= GIB else "mmap",
         "max_wal_size": _mib(min(8 * GIB, max(free_disk // 4, 256 * MIB))),
