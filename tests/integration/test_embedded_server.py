@@ -1,6 +1,7 @@
 """The embedded server: a real PostgreSQL that starts anywhere, asks for passwords, and survives what happens to it."""
 
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -13,7 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from flows.io import embedded_server, postgres_config
+from flows.io import embedded_server, postgres_binaries, postgres_config
 from flows.io.embedded_server import ROLES
 from flows.settings import Settings, load_settings
 from schemas.errors import WarehouseError
@@ -186,6 +187,21 @@ def test_data_of_another_version_is_left_alone(new: Settings) -> None:
     with pytest.raises(WarehouseError, match="PostgreSQL 13"):
         embedded_server.ensure_running(new)
     assert [file.name for file in data.iterdir()] == ["PG_VERSION"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has folders that are closed to the server's user")
+def test_root_may_keep_project_and_home_in_a_closed_folder(
+    new: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = postgres_binaries.binaries().parents[1]
+    closed = tmp_path / "closed"
+    for folder in (installed, installed.with_name(f"{installed.name}.libs")):
+        if folder.is_dir():
+            shutil.copytree(folder, closed / folder.name)
+    closed.chmod(0o700)
+    monkeypatch.setattr(postgres_binaries, "binaries", lambda: closed / installed.name / "pginstall" / "bin")
+    with psycopg.connect(embedded_server.ensure_running(new).url()) as connection:
+        assert connection.execute("select 1").fetchone() == (1,)
 
 
 def test_a_home_that_cannot_be_a_folder_is_named(home: Path) -> None:
