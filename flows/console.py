@@ -1,5 +1,6 @@
 """What a person sees: progress while a run goes on, the table at its end, and errors. Imports only rich."""
 
+import os
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,9 +22,19 @@ PIPE_WIDTH = 180
 """Columns of output that is not a terminal: nothing is cut there."""
 
 
+class _Steady(Console):
+    """A console whose reader may go away: `opsmart nightly | head` must not end the night."""
+
+    def on_broken_pipe(self) -> None:
+        """Says the rest to nobody."""
+        self.quiet = True
+        # what is still buffered is flushed when the process ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+
+
 def _console(*, stderr: bool) -> Console:
     is_terminal = (sys.stderr if stderr else sys.stdout).isatty()
-    return Console(stderr=stderr, highlight=False, soft_wrap=True, width=None if is_terminal else PIPE_WIDTH)
+    return _Steady(stderr=stderr, highlight=False, soft_wrap=True, width=None if is_terminal else PIPE_WIDTH)
 
 
 out, err = _console(stderr=False), _console(stderr=True)

@@ -1,0 +1,156 @@
+"""A night from end to end, as a person runs it: real files, PostgreSQL, Prefect server and command line."""
+
+import gzip
+import re
+import resource
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from flows import startup
+from tests.flows.conftest import Home
+
+SAMPLE = ("--days", "4", "--scale", "0.2")
+
+
+@pytest.fixture(scope="module")
+def practised(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """A home after its first night on four days of the sample company. Tests here run in the order they stand."""
+    home = Home(tmp_path_factory.mktemp("practised") / "home")
+    try:
+        home.opsmart("sample", "write", *SAMPLE)
+        first = home.opsmart("nightly")
+        (home.folder / "first.txt").write_text(first)
+        yield home
+    finally:
+        startup.stop(home.settings)
+
+
+def _mart(home: Home, query: str) -> list[tuple[object, ...]]:
+    with psycopg.connect(home.opsmart("warehouse", "url").strip()) as connection:
+        return connection.execute(query).fetchall()
+
+
+def _ledger(home: Home, query: str) -> list[tuple[object, ...]]:
+    with psycopg.connect(home.opsmart("warehouse", "url", "--role", "loader").strip()) as connection:
+        return connection.execute(query).fetchall()
+
+
+def _flow_runs(home: Home) -> list[tuple[object, ...]]:
+    """Name of the flow and of the state of every run, oldest first, out of Prefect's database."""
+    from flows.io import embedded_server
+
+    with psycopg.connect(embedded_server.ensure_running(home.settings).url("prefect")) as connection:
+        return connection.execute(
+            "select flow.name, run.state_name from flow_run as run join flow on flow.id = run.flow_id"
+            " order by run.created"
+        ).fetchall()
+
+
+def test_the_first_night_ends_with_a_table_a_person_can_read(practised: Home):
+    said = (practised.folder / "first.txt").read_text()
+    for needed in ("Extracts taken", "Published", "Gates:", "passed", "fct_purchase_order_line", "sample_erp",
+                   "127.0.0.1", "opsmart_reader.password", "Prefect UI", "login", "Done in"):  # fmt: skip
+        assert needed in said
+    assert "Missing" not in said
+    assert _flow_runs(practised) == [("nightly", "Completed")]
+
+
+def test_rows_are_neither_lost_nor_made_up(practised: Home):
+    assert _ledger(
+        practised,
+        "select count(*) from ops.extract where state = 'accepted'"
+        " and rows_in <> rows_accepted + rows_quarantined + rows_duplicate + rows_excluded",
+    ) == [(0,)]
+    assert _mart(practised, "select count(*) > 0 from mart.fct_purchase_order_line") == [(True,)]
+
+
+def test_the_second_night_says_that_nothing_is_new_quickly(practised: Home):
+    rows = _ledger(practised, "select fact, source, day, generation, published_at from ops.slice order by 1, 2, 3")
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    said = practised.opsmart("nightly")
+    seconds = time.monotonic() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert "Nothing is new" in said
+    assert (
+        _ledger(practised, "select fact, source, day, generation, published_at from ops.slice order by 1, 2, 3") == rows
+    )
+    # processor time does not depend on what else the machine does
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 4, f"{seconds:.1f} s by the clock"
+    assert _flow_runs(practised)[-1] == ("nightly", "Completed")
+
+
+def test_a_plan_changes_nothing(practised: Home):
+    before = _ledger(practised, "select fact, source, day, generation from ops.dirty_slice order by 1, 2, 3")
+    said = practised.opsmart("backfill", "--start", "2020-01-01", "--end", "2030-12-31", "--plan")
+    assert re.search(r"fct_purchase_order_line: \d+ slices", said)
+    assert _ledger(practised, "select fact, source, day, generation from ops.dirty_slice order by 1, 2, 3") == before
+
+
+def test_a_backfill_of_what_is_right_writes_nothing(practised: Home):
+    rows = _mart(practised, "select row_key, published_at from mart.fct_goods_receipt order by 1")
+    practised.opsmart("backfill", "--start", "2020-01-01", "--end", "2030-12-31", "--dataset", "goods_receipt")
+    assert _mart(practised, "select row_key, published_at from mart.fct_goods_receipt order by 1") == rows
+
+
+def test_a_rebuild_brings_back_what_somebody_deleted(practised: Home):
+    query = "select row_key, row_hash from mart.fct_goods_receipt order by 1"
+    rows = _mart(practised, query)
+    with psycopg.connect(practised.opsmart("warehouse", "url", "--role", "loader").strip()) as connection:
+        connection.execute("delete from mart.fct_goods_receipt where row_key % 2 = 0")
+    practised.opsmart("verify", code=1)
+    practised.opsmart("rebuild", "--fact", "fct_goods_receipt")
+    assert _mart(practised, query) == rows
+    practised.opsmart("verify")
+
+
+def test_status_and_quarantine_tell_what_is_there(practised: Home):
+    status = practised.json("status")
+    assert {entry["source"] for entry in status["extracts"]} >= {"sample_erp", "sample_mes"}
+    assert all(entry["pending"] == 0 for entry in status["extracts"])
+    assert {entry["table_name"] for entry in status["tables"]} >= {"fct_gl_entry", "dim_item"}
+    assert status["stale"] == []
+    held = practised.json("quarantine", "list")
+    assert held
+    [first, *_] = held
+    rows = practised.json("quarantine", "show", str(first["extract_id"]))
+    assert any(row["rule"] == first["rule"] for row in rows)
+    for text in (practised.opsmart("status"), practised.opsmart("quarantine", "list")):
+        assert "sample_" in text
+    assert practised.json("quarantine", "list", "--source", "nobody") == []
+
+
+def test_a_source_can_be_tried_and_listed(practised: Home):
+    names = {entry["source"] for entry in practised.json("source", "list")}
+    assert names >= {"sample_erp", "sample_mes", "adventureworks"}
+    checks = practised.json("source", "check", "sample_erp")
+    [lines] = [check for check in checks if check["dataset"] == "purchase_order_line"]
+    assert lines["rows_in"] == sum(
+        lines[name] for name in ("rows_accepted", "rows_quarantined", "rows_duplicate", "rows_excluded")
+    )
+    assert lines["missing_columns"] == []
+    assert "source" in practised.opsmart("source", "check", "no_such_source", code=2)
+
+
+def test_one_broken_source_makes_the_night_partial_and_is_named(practised: Home):
+    landing = practised.settings.landing
+    broken = _next_slot(landing / "sample_wms", ".jsonl.gz")
+    broken.write_bytes(gzip.compress(b'{"a": 1}\n' * 1000)[:-20])
+    copied = _next_slot(landing / "sample_erp", ".csv")
+    copied.write_bytes(max(landing.glob("sample_erp/**/material_*.csv")).read_bytes())
+    said = practised.opsmart("nightly", code=3)
+    assert re.search(r"Missing: sample_wms", said)
+    assert "Partial in" in said
+    # the other source's delivery was taken all the same
+    assert _ledger(practised, "select state from ops.extract where file like '%material_2999%'") == [("accepted",)]
+    assert _flow_runs(practised)[-1] == ("nightly", "Partial")
+
+
+def _next_slot(folder: Path, ending: str) -> Path:
+    """A file name beside the others of a source, dated after all of them."""
+    names = sorted(path for path in folder.rglob(f"*{ending}") if re.search(r"\d{4}-\d{2}-\d{2}", path.name))
+    last = next(path for path in reversed(names) if ending != ".csv" or path.name.startswith("material_"))
+    return last.with_name(re.sub(r"\d{4}-\d{2}-\d{2}(_r\d+)?", "2999-12-31", last.name))
