@@ -37,12 +37,27 @@ def _object(line: bytes) -> dict[str, object]:
     return value if isinstance(value, dict) else {}
 
 
-def scan(path: Path, name: str, columns: Sequence[str], offset: int) -> tuple[pl.LazyFrame, Lines]:
+def scan(path: Path, name: str, columns: Sequence[str], offset: int, work_dir: Path) -> tuple[pl.LazyFrame, Lines]:
     """The file's rows as text and `_row_no`, and its lines that hold no object.
 
     Raises:
         ExtractError: The file is not UTF-8, or most of its lines hold no object.
     """
+    work_dir.mkdir(parents=True, exist_ok=True)
+    parsed = work_dir / f"{path.name[:16]}-{offset}.parquet"
+    try:
+        pl.scan_ndjson(path, schema=dict.fromkeys(columns, pl.String())).sink_parquet(
+            parsed, compression="lz4", maintain_order=True
+        )
+    except pl.exceptions.ComputeError:
+        # One broken line fails the whole file there; then every line is looked at by itself, which is slow.
+        return _scan_lines(path, name, columns, offset)
+    frame = pl.scan_parquet(parsed, row_index_name="_row_no", row_index_offset=offset + 1)
+    rows = frame.select(pl.len()).collect().item()
+    return frame, Lines(rows, rows)
+
+
+def _scan_lines(path: Path, name: str, columns: Sequence[str], offset: int) -> tuple[pl.LazyFrame, Lines]:
     lines = pl.scan_lines(path, name=_LINE, row_index_name="_row_no", row_index_offset=offset + 1)
     line = pl.col(_LINE)
     is_blank = line.str.strip_chars() == ""

@@ -234,7 +234,7 @@ def _read_jsonl(
     path = plain_file(file.path, file.name, raw, work_dir)
     names = jsonl.names(path, raw.columns, needed)
     unexpected = check_columns(names, raw, needed, file.name)
-    frame, lines = jsonl.scan(path, file.name, names, offset)
+    frame, lines = jsonl.scan(path, file.name, names, offset, work_dir)
     return _numbered(frame, names, lines, offset, unexpected), lines.numbered
 
 
