@@ -4,6 +4,8 @@ Everything accepting writes is a maximum or a union (newest version per key, lat
 codes ever seen), so that order, repetition and grouping of deliveries do not matter.
 """
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -25,7 +27,7 @@ metadata = MetaData()
 INSTANT = TIMESTAMP(timezone=True)
 
 
-def _table(name: str, comment: str, *parts: Column | UniqueConstraint | Index, **options: object) -> Table:
+def _table(name: str, comment: str, *parts: Column[Any] | UniqueConstraint | Index, **options: Any) -> Table:
     return Table(name, metadata, *parts, schema="ops", comment=comment, **options)
 
 
@@ -99,7 +101,9 @@ current_key = _table(
     "Newest version of every key (delta, snapshot, period); one partition per stream",
     Column("stream_id", Integer, primary_key=True, comment="Dataset and source"),
     Column("key_hash", BigInteger, primary_key=True, comment="xxh3-64 of source and natural key"),
-    Column("payload_hash", BigInteger, comment="xxh3-64 of the payload, finds it in the lake; NULL: only seen, never read"),
+    Column(
+        "payload_hash", BigInteger, comment="xxh3-64 of the payload, finds it in the lake; NULL: only seen, never read"
+    ),
     Column("row_date", Date, comment="Day that files the version in the lake"),
     Column("link_hash", BigInteger, comment="Document the row belongs to"),
     Column("version_sighting", Integer, comment="Delivery whose order the version has"),
@@ -217,25 +221,3 @@ run = _table(
     Column("state", Text, nullable=False, comment="running, ok, partial, failed or crashed"),
     Column("parameters", JSONB, comment="What it was asked for"),
 )
-
-CURRENT_ROW_VIEW = """
-create or replace view ops.current_row as
-select
-    stream.dataset,
-    key.key_hash,
-    stream.source,
-    coalesce(key.version_at, version.as_of::timestamp at time zone 'UTC') as version_order,
-    key.payload_hash,
-    key.row_date,
-    coalesce(key.seen_at, key.version_at, coalesce(seen.as_of, version.as_of)::timestamp at time zone 'UTC') as last_seen_order,
-    key.is_deleted,
-    version.extract_id as version_extract_id,
-    coalesce(seen.extract_id, version.extract_id) as last_seen_extract_id
-from ops.current_key as key
-inner join ops.stream using (stream_id)
-left join ops.sighting as version_group on key.version_sighting = version_group.sighting_id
-left join ops.extract as version on version_group.extract_id = version.extract_id
-left join ops.sighting as seen_group on key.seen_sighting = seen_group.sighting_id
-left join ops.extract as seen on seen_group.extract_id = seen.extract_id
-"""
-"""The newest version and sighting of every key with their orders spelled out."""
