@@ -29,7 +29,7 @@ class Delivery:
     revision: int
     lands: int  # the night it lands
     dirt: float
-    period: str = ""  # 2025-01, or 2025-01-05_2025-01-05
+    period: str = ""  # 2025-01, or a day: 2025-01-05
     is_copy: bool = False
 
     @property
@@ -50,7 +50,9 @@ class Delivery:
     @property
     def slot(self) -> str:
         """The part of the file name that says what the delivery speaks for."""
-        stamp = f"{self.period}_asof_{self.as_of}" if self.period else f"{self.as_of}"
+        # A period that is the day itself needs no as-of date beside it.
+        is_day = self.period in ("", f"{self.as_of}")
+        stamp = f"{self.as_of}" if is_day else f"{self.period}_asof_{self.as_of}"
         return stamp + (f"_r{self.revision}" if self.revision else "") + ("_again" if self.is_copy else "")
 
     def rows(self) -> pl.DataFrame:
@@ -130,7 +132,7 @@ class Company:
         """Nights on which a dataset is delivered, with the period that the delivery is complete for."""
         days = self.plan.days
         if name == "sample_wms.stock_snapshot":
-            return [(night, f"{self._day(night)}_{self._day(night)}") for night in range(days)]
+            return [(night, f"{self._day(night)}") for night in range(days)]
         if name in self.events:
             return [(night, "") for night in range(days)]
         if name == "sample_ledger.gl_entry":

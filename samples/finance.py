@@ -27,6 +27,7 @@ JOURNAL = {
     "reference": pl.String,
 }
 SALARY_DAY = 25
+DAYS_PER_MONTH = 30.4
 BUDGETED = {row[0]: row[5] for row in ACCOUNTS if row[5]}
 
 
@@ -205,7 +206,7 @@ def budget(master: Master, posted: pl.DataFrame) -> pl.DataFrame:
     """
     plan = master.plan
     rng = stream(plan.seed, "budget")
-    months = max(1, len(_months(master)))
+    months = max(1.0, plan.days / DAYS_PER_MONTH)
     base = (
         posted.filter(pl.col("account_id").is_in(list(BUDGETED)) & ~pl.col("is_closing"))
         .group_by("account_id", "cost_center_id", "currency")

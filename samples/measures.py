@@ -85,13 +85,13 @@ class _World:
             sites.select(pl.col("site_id").alias(site), functional_currency="currency"), on=site, how="left"
         )
 
-    def with_base(self, frame: pl.DataFrame, item: str) -> pl.DataFrame:
+    def with_base(self, frame: pl.DataFrame, item: str, otherwise: str = "uom") -> pl.DataFrame:
         """Add `base_uom` and `_factor` of the unit in `uom`."""
         items = self.get("item", {"item_id": pl.String(), "base_uom": pl.String()})
         joined = frame.join(items.select(pl.col("item_id").alias(item), "base_uom"), on=item, how="left")
-        converts = pl.col("base_uom").is_not_null() & (pl.col("base_uom") != pl.col("uom"))
+        joined = joined.with_columns(pl.coalesce("base_uom", otherwise, "uom").alias("base_uom"))
+        converts = pl.col("base_uom") != pl.col("uom")
         return joined.with_columns(
-            pl.coalesce("base_uom", "uom").alias("base_uom"),
             pl.when(converts)
             .then(pl.col("uom").replace_strict(_PER_BASE, default=Decimal(1), return_dtype=_RATE))
             .otherwise(pl.lit(Decimal(1)))
@@ -177,13 +177,16 @@ class _World:
     def _receipts(self) -> pl.DataFrame:
         """Receipt lines with their order line's attributes, quantities in base units and the day at the site."""
         names = ("supplier_id", "item_id", "site_id", "currency", "unit_price", "promised_on")
+        text = pl.String()
         lines = self.rows["purchase_order_line"] if self.has("purchase_order_line") else None
-        schema = {"po_id": pl.String(), "line_no": pl.String(), **dict.fromkeys(names, pl.String())}
+        types = {"unit_price": _RATE, "promised_on": pl.Date()}
+        schema = dict.fromkeys(("po_id", "line_no", "uom", *names), text) | types
         orders = (lines if lines is not None else pl.DataFrame(schema=schema)).select(
-            "po_id", *names, po_line_no="line_no", is_orphan=pl.lit(value=False)
+            "po_id", *names, po_line_no="line_no", _order_uom="uom", is_orphan=pl.lit(value=False)
         )
         rows = self.get("goods_receipt", {}).join(orders, on=["po_id", "po_line_no"], how="left")
-        rows = self.with_base(rows, "item_id").with_columns(
+        # An item nobody has described is counted in its order's unit.
+        rows = self.with_base(rows, "item_id", "_order_uom").with_columns(
             pl.col("is_orphan").fill_null(value=True),
             received_on=local_day("received_at", self.zones(), "site_id", _WAREHOUSE_ZONE),
             rejected_qty=pl.col("rejected_qty").fill_null(0),

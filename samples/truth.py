@@ -35,6 +35,7 @@ KEYS = {
     "budget_line": ("version", "scenario", "account_id", "cost_center_id", "period_start"),
 }
 DATED_BY = {"gl_entry": "posted_on", "stock_snapshot": "snapshot_date"}
+PERIODS = {"gl_entry": "%Y-%m", "stock_snapshot": "%Y-%m-%d"}
 
 
 def _with_order(delivery: "Delivery") -> pl.DataFrame:
@@ -88,9 +89,7 @@ def _of_complete(rows: pl.DataFrame, dataset: str) -> pl.DataFrame:
     claims = rows.group_by("_period").agg(_claimed=pl.col("_order").max())
     if dataset in DATED_BY:
         day = pl.col(DATED_BY[dataset])
-        by_day = pl.col("_period").str.contains("_").any()
-        period = pl.format("{}_{}", day, day) if rows.select(by_day).item() else day.dt.strftime("%Y-%m")
-        newest = newest.with_columns(_period=period)
+        newest = newest.with_columns(_period=day.dt.strftime(PERIODS[dataset]))
     return (
         newest.join(seen, on=key, how="left", nulls_equal=True)
         .join(claims, on="_period", how="left")
@@ -98,28 +97,46 @@ def _of_complete(rows: pl.DataFrame, dataset: str) -> pl.DataFrame:
     )
 
 
+def _content(delivery: "Delivery", twice: set[tuple[str, int]]) -> pl.DataFrame:
+    """The delivery's rows; those of a file that came twice under two names, which are one delivery, twice."""
+    rows = delivery.rows()
+    return pl.concat([rows, rows]) if (delivery.name, delivery.night) in twice and not delivery.revision else rows
+
+
+def _slots(deliveries: Iterable["Delivery"]) -> tuple[list["Delivery"], set[tuple[str, int]]]:
+    every = list(deliveries)
+    return [one for one in every if not one.is_copy], {(one.name, one.night) for one in every if one.is_copy}
+
+
+def _slot_columns(delivery: "Delivery") -> dict[str, object]:
+    return {
+        "source": delivery.source,
+        "dataset": delivery.dataset,
+        "as_of": delivery.as_of,
+        "period": delivery.period,
+        "revision": delivery.revision,
+    }
+
+
 def quarantine(deliveries: Iterable["Delivery"], faults: dict[str, tuple[Fault, ...]]) -> pl.DataFrame:
-    """Rows that must be held back, by delivery and position."""
+    """Rows that must be held back, by delivery and row number (from 1), with the rule they break."""
     frames = []
-    for delivery in deliveries:
-        bad = delivery.rows().with_row_index("row").filter(~_is_readable()).select("row", "_fault")
+    slots, twice = _slots(deliveries)
+    for delivery in slots:
+        bad = _content(delivery, twice).with_row_index("row_no", offset=1).filter(~_is_readable())
         if len(bad):
-            known = faults[delivery.name]
+            words = {
+                part: {number: getattr(fault, part) for number, fault in enumerate(faults[delivery.name])}
+                for part in ("kind", "rule", "cell")
+            }
             frames.append(
                 bad.select(
-                    source=pl.lit(delivery.source),
-                    dataset=pl.lit(delivery.dataset),
-                    as_of=pl.lit(delivery.as_of),
-                    period=pl.lit(delivery.period),
-                    revision=pl.lit(delivery.revision),
-                    is_copy=pl.lit(delivery.is_copy),
-                    row="row",
-                    **{
-                        part: pl.col("_fault").replace_strict(
-                            {number: getattr(fault, part) for number, fault in enumerate(known)}, return_dtype=pl.String
-                        )
-                        for part in ("kind", "rule", "cell")
-                    },
+                    *(pl.lit(value).alias(name) for name, value in _slot_columns(delivery).items()),
+                    pl.col("row_no").cast(pl.Int64),
+                    *(
+                        pl.col("_fault").replace_strict(known, return_dtype=pl.String).alias(part)
+                        for part, known in words.items()
+                    ),
                 )
             )
     return pl.concat(frames) if frames else pl.DataFrame()
@@ -128,19 +145,18 @@ def quarantine(deliveries: Iterable["Delivery"], faults: dict[str, tuple[Fault, 
 def balance(deliveries: Iterable["Delivery"]) -> pl.DataFrame:
     """What each delivery's rows must be counted as."""
     rows = []
-    for delivery in deliveries:
-        content = delivery.rows()
+    slots, twice = _slots(deliveries)
+    for delivery in slots:
+        content = _content(delivery, twice)
         bad, duplicate, excluded = (
             int(mask.sum()) for mask in (content["_fault"] != READABLE, content["_is_duplicate"], content["_is_excluded"])
         )
+        if (delivery.name, delivery.night) in twice and not delivery.revision:
+            # The second file repeats every row of the first that is counted as accepted.
+            duplicate += (len(content) - bad - duplicate - excluded) // 2
         rows.append(
-            {
-                "source": delivery.source,
-                "dataset": delivery.dataset,
-                "as_of": delivery.as_of,
-                "period": delivery.period,
-                "revision": delivery.revision,
-                "is_copy": delivery.is_copy,
+            _slot_columns(delivery)
+            | {
                 "rows_in": len(content),
                 "rows_accepted": len(content) - bad - duplicate - excluded,
                 "rows_quarantined": bad,
@@ -149,4 +165,3 @@ def balance(deliveries: Iterable["Delivery"]) -> pl.DataFrame:
             }
         )
     return pl.DataFrame(rows)
-

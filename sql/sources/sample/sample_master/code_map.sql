@@ -1,7 +1,7 @@
 select
-  c."kind" as entity,
-  c."system" as code_space,
-  c."code" as code,
-  c."means_system" as master_code_space,
-  c."means_code" as master_code
+    c."kind" as entity,
+    c."system" as code_space,
+    c."code" as code,
+    c."means_system" as master_code_space,
+    c."means_code" as master_code
 from codes as c
