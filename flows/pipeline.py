@@ -20,7 +20,7 @@ from flows.io import closing, dirty, gates, ledger
 from flows.io.checks import Difference, differences
 from flows.io.journal import Journal
 from flows.io.lake import Lake
-from flows.io.pull import discover, load_sources
+from flows.io.pull import load_sources, pull
 from flows.io.pull.deliveries import Delivery
 from flows.io.staging.pseudonym import pseudonymiser
 from flows.io.tables import TableBuilder
@@ -66,7 +66,7 @@ class Pipeline:
     def __init__(self, settings: Settings, warehouse: Warehouse) -> None:
         self._settings, self._warehouse = settings, warehouse
         self._lake = Lake(settings.lake)
-        self._journal = Journal(warehouse, "unrecorded")
+        self._journal, self._report = Journal(warehouse, "unrecorded"), RunReport("unrecorded")
         self._staging = threading.Lock()
         self._sources: Mapping[str, Source] = load_sources(settings.sql_root / "sources", settings.sources)
         self._pending: dict[str, list[Delivery]] = {}
@@ -74,7 +74,7 @@ class Pipeline:
     @contextmanager
     def recorded(self, run_id: str, flow: str, parameters: Mapping[str, Any], report: RunReport) -> Iterator[None]:
         """Keep the run in the ledger: its parameters, its end, what its gates said."""
-        self._journal = Journal(self._warehouse, run_id)
+        self._journal, self._report = Journal(self._warehouse, run_id), report
         self._journal.begin(flow, json.dumps(parameters), datetime.now(UTC))
         state = "failed"
         try:
@@ -87,9 +87,15 @@ class Pipeline:
     def pending_sources(self) -> list[str]:
         """Sources that have delivered something not yet taken."""
         for name, source in self._sources.items():
-            found = self._unsettled(discover(source, self._settings))
+            pulled = pull(source, self._settings)
+            for error in pulled.failed:
+                self._report.add_problem(name, str(error))
+            found = self._unsettled([delivery for delivery in pulled.deliveries if delivery.is_complete])
             if found:
                 self._pending[name] = found
+                waiting = [f"{name}: {text}" for text in pulled.waiting]
+                odd = [f"{name}: the name of {file} says no slot" for file in pulled.odd]
+                self._report.notes.extend(waiting + odd)
         if self._pending:
             # Judging needs Great Expectations, whose import takes seconds: it runs beside the staging.
             gates.preload()
@@ -123,8 +129,6 @@ class Pipeline:
         return [extract for extract in taken if extract is not None]
 
     def _take_one(self, taker: Taker, delivery: Delivery) -> TakenExtract | None:
-        if not delivery.is_complete:
-            return None
         with self._warehouse.session() as session:
             stream = ledger.ensure_stream(session, delivery.source, delivery.dataset)
             extract = ledger.register(

@@ -99,6 +99,8 @@ class _Touched:
         """source and day of the driving rows concerned."""
         rows = self._change.rows
         driving = [s.stream_id for s in self._streams if s.dataset in fact.driving]
+        if not driving:
+            return pl.DataFrame(schema=_SLICES)
         match way:
             case Driving():
                 return rows.select(source=pl.lit(self._extract.source), day="row_date").unique()
@@ -125,7 +127,7 @@ class _Touched:
 
     def _linked_days(self, fact: Fact, driving: list[int]) -> pl.DataFrame:
         links = self._change.rows.select(pl.col("link_hash").drop_nulls().unique())
-        if not links.height or not driving:
+        if not links.height:
             return pl.DataFrame(schema=_SLICES)
         if links.height > MANY_LINKS and self._are_all_dirty(fact, driving):
             return self._stream_days(driving)

@@ -11,6 +11,7 @@ from typing import Any, Self
 import adbc_driver_manager.dbapi
 import adbc_driver_postgresql.dbapi as adbc
 import polars as pl
+import pyarrow as pa
 
 from schemas.errors import WarehouseError
 
@@ -35,13 +36,11 @@ class Session:
             return int(cursor.rowcount)
 
     def fetch(self, sql: str, *parameters: Any) -> pl.DataFrame:
-        """Run one query; its rows."""
+        """Run one query; its rows. NUMERIC and JSONB come as their text."""
         with self._connection.cursor() as cursor:
             cursor.execute(sql, parameters or None)
-            frame = pl.from_arrow(cursor.fetch_arrow_table())
-        if not isinstance(frame, pl.DataFrame):
-            raise TypeError("a query yields a table")
-        return frame
+            table = cursor.fetch_arrow_table()
+        return pl.DataFrame({name: _plain(table.column(name)) for name in table.column_names})
 
     def value(self, sql: str, *parameters: Any) -> Any:
         """The one value of a one-row query; None where there is no row."""
@@ -106,6 +105,16 @@ class Warehouse:
     def at(cls, url: str) -> Self:
         """The warehouse at a libpq URL (a SQLAlchemy driver suffix is ignored)."""
         return cls(re.sub(r"^postgresql\+\w+://", "postgresql://", url))
+
+
+def _plain(column: pa.ChunkedArray) -> pl.Series:
+    """A column without ADBC's mark of a type that Arrow does not know."""
+    if isinstance(column.type, pa.BaseExtensionType):
+        column = column.cast(column.type.storage_type)
+    series = pl.from_arrow(column)
+    if not isinstance(series, pl.Series):
+        raise TypeError("a column is a series")
+    return series
 
 
 def without_password(url: str) -> str:
