@@ -168,7 +168,9 @@ def show_summary(report: RunReport, seconds: float, access: Access) -> None:
     show_access(access)
     if not report.is_empty:
         state = "[red]Partial[/]" if report.is_partial else "[green]Done[/]"
-        out.print(f"{state} in {seconds:.1f} s")
+        steps = {"start": seconds - sum(report.step_seconds.values())} | report.step_seconds
+        shown = ", ".join(f"{step.lower()} {spent:.1f}" for step, spent in steps.items())
+        out.print(f"{state} in {seconds:.1f} s [dim]({shown})[/]")
 
 
 def show_access(access: Access) -> None:

@@ -1,6 +1,8 @@
 """What a run did, gathered while it goes: one record for the terminal's table, Prefect's artifact and the exit code."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
 from threading import Lock
@@ -92,6 +94,15 @@ class RunReport:
         """Notes what is missing, and why."""
         with self._lock:
             self.problems.append(Problem(subject, message))
+
+    @contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        """Notes how many seconds a step takes, by the clock."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.step_seconds[step] = self.step_seconds.get(step, 0.0) + time.monotonic() - began
 
     @property
     def is_partial(self) -> bool:

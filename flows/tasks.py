@@ -1,11 +1,12 @@
 """Prefect tasks: each wraps one plain function of the pipeline; retries, time limits and tags live only here."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.futures import PrefectFuture, as_completed
 from prefect.tasks import Task, exponential_backoff
 from sqlalchemy.exc import DBAPIError, OperationalError
 
@@ -45,12 +46,14 @@ ONCE_MORE: dict[str, Any] = {
 @task(name="take", task_run_name="take {source}", tags=["extract"], **ONCE_MORE)
 def take(pipeline: "work.Pipeline", source: str) -> "list[work.TakenExtract]":
     """Pulls, stages, gates and accepts what one source has pending."""
+    current().begin(source)
     return pipeline.take(source)
 
 
 @task(name="build", task_run_name="build {table}", tags=["build"], **ONCE_MORE)
 def build(pipeline: "work.Pipeline", table: str) -> "work.Built":
     """Builds, gates and publishes the dirty slices of one fact or dimension."""
+    current().begin(table)
     return pipeline.build(table)
 
 
@@ -58,27 +61,33 @@ def take_sources(pipeline: "work.Pipeline", sources: Iterable[str], report: RunR
     """Takes what is pending, source by source; a source that fails is noted and the others go on."""
     names = list(sources)
     current().step("Extracts", len(names))
-    for source, future in [(source, take.submit(pipeline, source)) for source in names]:
-        outcome: Any = future.result(raise_on_failure=False)
-        if isinstance(outcome, BaseException):
-            _note_failure(source, outcome, report)
-            continue
-        report.add_taken(outcome)
-        accepted = sum(extract.rows_accepted for extract in outcome)
-        current().done(source, f"{counted(len(outcome), 'extract')}, {accepted:,} rows accepted")
+    with report.timed("Extracts"):
+        for source, outcome in _ended({take.submit(pipeline, name): name for name in names}):
+            if isinstance(outcome, BaseException):
+                _note_failure(source, outcome, report)
+                continue
+            report.add_taken(outcome)
+            accepted = sum(extract.rows_accepted for extract in outcome)
+            current().done(source, f"{counted(len(outcome), 'extract')}, {accepted:,} rows accepted")
 
 
 def build_tables(pipeline: "work.Pipeline", title: str, tables: Iterable[str], report: RunReport) -> None:
     """Builds tables that do not read each other; one that fails is noted and the others go on."""
     names = list(tables)
     current().step(title, len(names))
-    for table, future in [(table, build.submit(pipeline, table)) for table in names]:
-        outcome: Any = future.result(raise_on_failure=False)
-        if isinstance(outcome, BaseException):
-            _note_failure(table, outcome, report)
-            continue
-        report.add_built(outcome)
-        current().done(table, f"{counted(outcome.slices, 'slice')}, {outcome.rows_added:,} rows written")
+    with report.timed(title):
+        for table, outcome in _ended({build.submit(pipeline, name): name for name in names}):
+            if isinstance(outcome, BaseException):
+                _note_failure(table, outcome, report)
+                continue
+            report.add_built(outcome)
+            current().done(table, f"{counted(outcome.slices, 'slice')}, {outcome.rows_added:,} rows written")
+
+
+def _ended(futures: Mapping[PrefectFuture[Any], str]) -> Iterator[tuple[str, Any]]:
+    """Name and result (or error) of each, as it ends."""
+    for future in as_completed(list(futures)):
+        yield futures[future], future.result(raise_on_failure=False)
 
 
 def _note_failure(subject: str, error: BaseException, report: RunReport) -> None:
