@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 Severity = Literal["fail", "warn"]
 Judged = Literal["extracts", "facts"]
-ForEach = Literal["key", "reference", "reporting_amount"]
+ForEach = Literal["whole_key", "reference", "reporting_amount"]
 
 COLUMN_ARGUMENTS = ("column", "column_A", "column_B", "column_list")
 """Arguments of expectations that name columns."""
@@ -59,9 +59,9 @@ class Suite(_Model):
     `measures` are aggregates over the rows judged (staged rows of an extract, rows of a slice), `driving` the same over
     the current rows that drive the fact, `derived` expressions over these and, for extracts, over the extract's counts.
 
-    With `for_each` the suite stands once for every such column of the contract, and names, SQL and arguments may use
-    its placeholders: `key` ({column}), `reference` ({key}, {id}: a durable key beside its natural id),
-    `reporting_amount` ({amount}, {reporting}).
+    With `for_each` the suite stands once for every such thing in the contract, and names, SQL and arguments may use its
+    placeholders: `whole_key` ({key_missing}: a part of the key is NULL), `reference` ({key}, {id}: a durable key beside
+    its natural id), `reporting_amount` ({amount}, {reporting}).
     """
 
     judges: Judged

@@ -21,6 +21,9 @@ from flows.io.gates_measures import SUBJECT
 from schemas.errors import GateError
 from schemas.gate import Gate
 
+SMALL = 10_000
+"""Rows of a frame that may be kept until the next one comes."""
+
 _lock = threading.RLock()
 
 
@@ -88,7 +91,8 @@ def run(frame: pl.DataFrame, gates: Sequence[PlannedGate], *, by_subject: bool) 
         noes = [asked[name] for name, result in said.items() if not result["success"]]
         wanted = {"result_format": "COMPLETE", "unexpected_index_column_names": [SUBJECT]} if by_subject else "BASIC"
         details = _validate(batch, noes, wanted, by_subject=by_subject) if noes else {}
-        _batch(frame.clear())  # lets go of the rows
+        if frame.height > SMALL:
+            _batch(frame.clear())  # Great Expectations keeps the last batch; let it go of the rows
     return {name: _verdict(details[name], by_subject=by_subject) if name in details else Verdict({}) for name in asked}
 
 

@@ -83,8 +83,9 @@ def stands_for(for_each: ForEach | None, contract: type[Contract]) -> list[dict[
     match for_each:
         case None:
             return [{}]
-        case "key":
-            return [{"column": name} for name in contract.key()]
+        case "whole_key":
+            missing = [f"{name} is null" for name in contract.key()]
+            return [{"key_missing": " or ".join(missing)}] if missing else []
         case "reference":
             pairs = [{"key": key, "id": f"{key.removesuffix('_key')}_id"} for key in contract.marked("dimension")]
             return [pair for pair in pairs if pair["id"] in columns]
