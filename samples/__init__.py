@@ -42,9 +42,9 @@ def bench_day(
     plan = Plan(
         seed=seed,
         start=start,
-        days=2,
-        purchase_orders_per_day=rows_po / 3.5 / 2,
-        production_orders_per_day=rows_confirmations / 3 / 2,
+        days=1,
+        purchase_orders_per_day=rows_po / 3,  # an order has three lines on average, a routing three operations
+        production_orders_per_day=rows_confirmations / 3 / 0.966,  # less what is cancelled
         raw_items=round(36 * scale**0.5),
         made_items=round(24 * scale**0.5),
         suppliers=round(40 * scale**0.5),
@@ -69,7 +69,9 @@ def history(
         plan = Plan(seed=seed, start=first, days=(following - first).days, p_revision=0, p_twice=0, works_weekends=True)
         scale = rows_per_day / 620
         grown = plan.scaled(scale)
-        yield build(replace(grown, id_offset=month * 10_000_000 // 2, lead_time_days=(1, 12)))
+        # Later months bring no rates of days before their own: nothing of the months before changes again.
+        days_before = grown.rate_days_before if month == 0 else 0
+        yield build(replace(grown, id_offset=month * 5_000_000, lead_time_days=(1, 12), rate_days_before=days_before))
         first = following
 
 

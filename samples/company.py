@@ -11,6 +11,7 @@ import polars as pl
 
 from samples import finance, master, measures, production, purchasing, stock, truth
 from samples.dirt import FAULTS, READABLE, Slot, soil, spoil
+from samples.master import Master
 from samples.plan import Plan
 from samples.systems import TABLES, mode
 from samples.tools import Array
@@ -82,9 +83,9 @@ class Company:
     """A simulated company. `events` are rows delivered once, `states` rows listed from one night until another."""
 
     plan: Plan
-    master: master.Master
-    events: dict[str, pl.DataFrame]
-    states: dict[str, pl.DataFrame]
+    master: Master = field(repr=False)
+    events: dict[str, pl.DataFrame] = field(repr=False)
+    states: dict[str, pl.DataFrame] = field(repr=False)
 
     @cached_property
     def _offsets(self) -> dict[str, Array]:
@@ -169,7 +170,7 @@ class Company:
         return measures.facts(self.current(deliveries), reporting_currency=currency)
 
     def expected_quarantine(self, deliveries: Iterable[Delivery] | None = None) -> pl.DataFrame:
-        """Rows that must be held back: source, dataset, as_of, period, revision, row (from 0), kind, rule, cell."""
+        """Rows that must be held back: source, dataset, as_of, period, revision, row (from 1), kind, rule, cell."""
         return truth.quarantine(self.deliveries() if deliveries is None else deliveries, FAULTS)
 
     def expected_balance(self, deliveries: Iterable[Delivery] | None = None) -> pl.DataFrame:
@@ -198,7 +199,8 @@ def build(plan: Plan) -> Company:
         states["sample_ledger.gl_entry"] = posted
         if not plan.id_offset:
             states["sample_planning.budget_line"] = finance.budget(world, posted)
-    return Company(plan, world, {name: frame.sort("_night", maintain_order=True) for name, frame in events.items()}, states)
+    by_night = {name: frame.sort("_night", maintain_order=True) for name, frame in events.items()}
+    return Company(plan, world, by_night, states)
 
 
 __all__ = ["DEFAULT_DIRT", "Company", "Delivery", "build", "mode"]

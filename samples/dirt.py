@@ -107,7 +107,8 @@ class Slot:
         """The slot's random stream, how many rows are bad, whether a correction follows, whether it comes twice."""
         rng = stream(self.plan.seed, "dirt", self.name, self.night, self.period, self.plan.start)
         bad = int(rng.binomial(rows, self.dirt)) if self.name in FAULTS else 0
-        corrects = self.name in FAULTS and rng.random() < (max(0.5, self.plan.p_revision) if bad else self.plan.p_revision)
+        odds = max(0.5, self.plan.p_revision) if bad else self.plan.p_revision
+        corrects = self.name in FAULTS and rng.random() < odds
         is_one_file = self.name != "sample_erp.purchase_order_line"
         twice = is_one_file and mode(self.name) in ("append", "delta") and rng.random() < self.plan.p_twice
         return rng, bad, bool(corrects and self.plan.p_revision > 0), twice

@@ -13,18 +13,18 @@ from samples.production import Operations, Orders
 from samples.purchasing import Lines, Receipts, po_id
 from samples.tools import FOREVER, PRICE, QUANTITY, US_PER_DAY, chance, decimal, stream
 
-JOURNAL = {
-    "journal_id": pl.String,
-    "line_no": pl.String,
-    "posted_on": pl.Date,
-    "account_id": pl.String,
-    "cost_center_id": pl.String,
-    "site_id": pl.String,
+JOURNAL: dict[str, pl.DataType] = {
+    "journal_id": pl.String(),
+    "line_no": pl.String(),
+    "posted_on": pl.Date(),
+    "account_id": pl.String(),
+    "cost_center_id": pl.String(),
+    "site_id": pl.String(),
     "debit": QUANTITY,
     "credit": QUANTITY,
-    "currency": pl.String,
-    "is_closing": pl.Boolean,
-    "reference": pl.String,
+    "currency": pl.String(),
+    "is_closing": pl.Boolean(),
+    "reference": pl.String(),
 }
 SALARY_DAY = 25
 DAYS_PER_MONTH = 30.4
@@ -94,9 +94,8 @@ def _production(master: Master, orders: Orders, operations: Operations) -> pl.Da
     day = operations.ended // US_PER_DAY
     inside = (day >= master.first_day) & (day < master.first_day + master.plan.days)
     site = orders.site[operations.order]
-    frame = pl.DataFrame(
-        {"day": day[inside], "site": site[inside], "cost": operations.actual_cost[inside], "scrap": operations.scrap[inside]}
-    )
+    columns = {"day": day, "site": site, "cost": operations.actual_cost, "scrap": operations.scrap}
+    frame = pl.DataFrame({name: values[inside] for name, values in columns.items()})
     part = pl.col("cost").sum()
     journals = (
         frame.group_by("day", "site")
@@ -136,7 +135,8 @@ def _salaries(master: Master) -> pl.DataFrame:
         for site, currency in SITES.select("site_id", "currency").iter_rows():
             for center, base in (("10", 96_000), ("20", 31_000), ("90", 54_000)):
                 amount = base * (160 if currency == "JPY" else 1) * int(rng.integers(95, 106)) // 100
-                rows.append((f"SA-{site}-{center}-{month:%y%m}", month.replace(day=SALARY_DAY), site, center, currency, amount))
+                journal_id, paid_on = f"SA-{site}-{center}-{month:%y%m}", month.replace(day=SALARY_DAY)
+                rows.append((journal_id, paid_on, site, center, currency, amount))
     names = ["journal_id", "posted_on", "site_id", "center", "currency", "amount"]
     journals = pl.DataFrame(rows, schema=names, orient="row").filter(pl.col("posted_on") >= master.plan.start)
     return _lines(
@@ -216,7 +216,11 @@ def budget(master: Master, posted: pl.DataFrame) -> pl.DataFrame:
     )
     half = max(1, plan.days // 2)
     year = plan.start.year
-    versions = [(f"{year}-v1", "budget", 0, 98), (f"{year}-v2", "budget", half, 103), (f"{year}-f1", "forecast", half, 100)]
+    versions = (
+        (f"{year}-v1", "budget", 0, 98),
+        (f"{year}-v2", "budget", half, 103),
+        (f"{year}-f1", "forecast", half, 100),
+    )
     frames = []
     for version, scenario, since, pct in versions:
         noise = pl.Series(rng.integers(pct - 4, pct + 5, len(base)))

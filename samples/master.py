@@ -13,7 +13,21 @@ import polars as pl
 
 from samples import names
 from samples.plan import Plan
-from samples.tools import FOREVER, PRICE, QUANTITY, Array, chance, codes, days, decimal, epoch_day, pick, stream
+from samples.tools import (
+    END_OF_TIME,
+    FOREVER,
+    PRICE,
+    QUANTITY,
+    US_PER_DAY,
+    Array,
+    chance,
+    codes,
+    days,
+    decimal,
+    epoch_day,
+    pick,
+    stream,
+)
 
 SITES = pl.DataFrame(
     {
@@ -74,6 +88,11 @@ class Master:
     def first_day(self) -> int:
         """The simulation's first day, since the epoch."""
         return epoch_day(self.plan.start)
+
+    @property
+    def end(self) -> int:
+        """The moment (microseconds since the epoch) up to which anything is delivered; a benchmark day brings all."""
+        return END_OF_TIME if self.plan.only_newest_versions else (self.first_day + self.plan.days) * US_PER_DAY
 
 
 def master_data(plan: Plan) -> Master:
@@ -180,7 +199,8 @@ def state(frame: pl.DataFrame, since: int | Array = 0, until: int | Array = FORE
     """The rows with the nights from which and before which the source lists them."""
     nights = {"_from": since, "_to": until}
     return frame.with_columns(
-        pl.Series(name, np.broadcast_to(np.asarray(value, dtype=np.int32), len(frame))) for name, value in nights.items()
+        pl.Series(name, np.broadcast_to(np.asarray(value, dtype=np.int32), len(frame)))
+        for name, value in nights.items()
     )
 
 

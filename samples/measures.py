@@ -8,20 +8,12 @@ from decimal import Decimal
 
 import polars as pl
 
-Rows = dict[str, pl.DataFrame]
-
-LOOK_BACK_DAYS = 7
-_AMOUNT = pl.Decimal(18, 4)
-_RATE = pl.Decimal(28, 10)
-_WIDE = pl.Decimal(38, 10)
-_PER_BASE = {"GRM": Decimal("0.001")}
-"""Base units in one of the unit; every other unit of the sample is a base unit under another name."""
-_WAREHOUSE_ZONE = "America/Chicago"
+from samples.lookups import AMOUNT, RATE, WAREHOUSE_ZONE, Lookups, Rows, local_day, product
 
 
 def facts(current: Rows, *, reporting_currency: str) -> Rows:
     """Every fact that the current rows have inputs for, by name."""
-    world = _World(current, reporting_currency)
+    world = World(current, reporting_currency)
     made = {
         "fct_purchase_order_line": (world.purchase_order_lines, "purchase_order_line"),
         "fct_goods_receipt": (world.goods_receipts, "goods_receipt"),
@@ -35,143 +27,14 @@ def facts(current: Rows, *, reporting_currency: str) -> Rows:
     return {name: make() for name, (make, dataset) in made.items() if world.has(dataset)}
 
 
-def local_day(instant: str, zones: dict[str, str], site: str, otherwise: str) -> pl.Expr:
-    """Date of an instant on the clock of the row's site, else on another clock."""
-    day = pl.col(instant).dt.convert_time_zone(otherwise).dt.date()
-    for code, zone in zones.items():
-        there = pl.col(instant).dt.convert_time_zone(zone).dt.date()
-        day = pl.when(pl.col(site) == code).then(there).otherwise(day)
-    return day
-
-
-class _World:
-    """Current rows with the lookups that facts need."""
-
-    def __init__(self, current: Rows, reporting_currency: str) -> None:
-        self.rows = {name.partition(".")[2]: frame for name, frame in current.items()}
-        self.reporting = reporting_currency
-        self.codes = self._code_map()
-        self.rates = self._all_rates()
-
-    def has(self, dataset: str) -> bool:
-        return dataset in self.rows
-
-    def get(self, dataset: str, like: dict[str, pl.DataType]) -> pl.DataFrame:
-        """A dataset's current rows; none where it has not come yet."""
-        return self.rows.get(dataset, pl.DataFrame(schema=like))
-
-    def _code_map(self) -> pl.DataFrame:
-        names = ("entity", "code_space", "code", "master_code_space", "master_code")
-        return self.get("code_map", dict.fromkeys(names, pl.String())).select(names)
-
-    def conformed(self, frame: pl.DataFrame, column: str, entity: str, space: str, master: str) -> pl.DataFrame:
-        """Add `_<entity>`: the code in the master code space, NULL where the row's own is not of it."""
-        codes = self.codes.filter((pl.col("entity") == entity) & (pl.col("code_space") == space))
-        names = {"code": column, "master_code": f"_{entity}"}
-        known = codes.select(pl.col(old).alias(new) for old, new in names.items())
-        joined = frame.join(known, on=column, how="left", maintain_order="left")
-        if space == master:
-            joined = joined.with_columns(pl.coalesce(f"_{entity}", column).alias(f"_{entity}"))
-        return joined
-
-    def zones(self) -> dict[str, str]:
-        """Time zone of each site, by the ERP's code."""
-        sites = self.get("site", {"site_id": pl.String(), "time_zone": pl.String(), "currency": pl.String()})
-        return dict(sites.select("site_id", "time_zone").iter_rows())
-
-    def with_functional(self, frame: pl.DataFrame, site: str) -> pl.DataFrame:
-        sites = self.get("site", {"site_id": pl.String(), "currency": pl.String()})
-        return frame.join(
-            sites.select(pl.col("site_id").alias(site), functional_currency="currency"), on=site, how="left"
-        )
-
-    def with_base(self, frame: pl.DataFrame, item: str, otherwise: str = "uom") -> pl.DataFrame:
-        """Add `base_uom` and `_factor` of the unit in `uom`."""
-        items = self.get("item", {"item_id": pl.String(), "base_uom": pl.String()})
-        joined = frame.join(items.select(pl.col("item_id").alias(item), "base_uom"), on=item, how="left")
-        joined = joined.with_columns(pl.coalesce("base_uom", otherwise, "uom").alias("base_uom"))
-        converts = pl.col("base_uom") != pl.col("uom")
-        return joined.with_columns(
-            pl.when(converts)
-            .then(pl.col("uom").replace_strict(_PER_BASE, default=Decimal(1), return_dtype=_RATE))
-            .otherwise(pl.lit(Decimal(1)))
-            .cast(_RATE)
-            .alias("_factor"),
-        )
-
-    def _all_rates(self) -> pl.DataFrame:
-        """The rate of every day: the newest of it and the seven days before, plain before turned round."""
-        schema = {
-            "rate_date": pl.Date(),
-            "from_currency": pl.String(),
-            "to_currency": pl.String(),
-            "rate_type": pl.String(),
-            "rate": _RATE,
-        }
-        given = self.get("fx_rate", schema).select(*schema, turned=pl.lit(value=False))
-        turned = given.select(
-            "rate_date",
-            from_currency="to_currency",
-            to_currency="from_currency",
-            rate_type="rate_type",
-            rate=(pl.lit(1, pl.Decimal(38, 10)) / pl.col("rate")).cast(_RATE),
-            turned=pl.lit(value=True),
-        )
-        ages = pl.DataFrame({"age": range(LOOK_BACK_DAYS + 1)})
-        return (
-            pl.concat([given, turned])
-            .join(ages, how="cross")
-            .with_columns(on=pl.col("rate_date") + pl.duration(days="age"), is_other=pl.col("rate_type") != "average")
-            .sort("age", "is_other", "turned")
-            .unique(["on", "from_currency", "to_currency"], keep="first", maintain_order=True)
-            .select("on", "from_currency", "to_currency", "rate")
-        )
-
-    def with_rate(self, frame: pl.DataFrame, name: str, source: str, target: pl.Expr, on: str) -> pl.DataFrame:
-        """Add `name`: 1 for equal currencies, NULL where no rate is known."""
-        rates = self.rates.rename({"rate": name})
-        joined = frame.with_columns(_to=target).join(
-            rates,
-            left_on=[on, source, "_to"],
-            right_on=["on", "from_currency", "to_currency"],
-            how="left",
-            maintain_order="left",
-        )
-        same = pl.col(source) == pl.col("_to")
-        return joined.with_columns(pl.when(same).then(pl.lit(Decimal(1)).cast(_RATE)).otherwise(name).alias(name)).drop("_to")
-
-    def in_reporting(self, frame: pl.DataFrame, on: str, *amounts: str, source: str = "currency") -> pl.DataFrame:
-        """Add `<amount>_reporting` of each amount."""
-        rated = self.with_rate(frame, "fx_rate_reporting", source, pl.lit(self.reporting), on)
-        return rated.with_columns(product(a, "fx_rate_reporting").alias(f"{a}_reporting") for a in amounts)
-
-    def with_standard_cost(self, frame: pl.DataFrame, on: str) -> pl.DataFrame:
-        """Add `standard_cost` and `cost_currency` of `_item` at `_site` on a day: the site's own before any site's."""
-        parts = ("material_cost", "labour_cost", "overhead_cost")
-        schema = {"item_id": pl.String(), "site_id": pl.String(), "valid_from": pl.Date(), "currency": pl.String()}
-        costs = self.get("item_cost", schema | dict.fromkeys(parts, _RATE)).select(
-            "valid_from",
-            _item="item_id",
-            _cost_site="site_id",
-            standard_cost=pl.sum_horizontal(parts).cast(_RATE),
-            cost_currency="currency",
-        )
-        wanted = frame.select("_item", "_site", on).unique()
-        found = (
-            wanted.join(costs, on="_item")
-            .filter(pl.col("valid_from") <= pl.col(on))
-            .filter(pl.col("_cost_site").is_in([""]) | (pl.col("_cost_site") == pl.col("_site")))
-            .sort(pl.col("_cost_site") == "", pl.col("valid_from"), descending=[False, True])
-            .unique(["_item", "_site", on], keep="first", maintain_order=True)
-            .drop("valid_from", "_cost_site")
-        )
-        return frame.join(found, on=["_item", "_site", on], how="left", nulls_equal=True, maintain_order="left")
+class World(Lookups):
+    """Current rows as facts."""
 
     # -- supplier ------------------------------------------------------------------------------------------------
 
     def _lines(self) -> pl.DataFrame:
         return self.with_base(self.rows["purchase_order_line"], "item_id").with_columns(
-            (pl.col("ordered_qty") * pl.col("_factor")).cast(_AMOUNT).alias("_ordered_base")
+            (pl.col("ordered_qty") * pl.col("_factor")).cast(AMOUNT).alias("_ordered_base")
         )
 
     def _receipts(self) -> pl.DataFrame:
@@ -179,7 +42,7 @@ class _World:
         names = ("supplier_id", "item_id", "site_id", "currency", "unit_price", "promised_on")
         text = pl.String()
         lines = self.rows["purchase_order_line"] if self.has("purchase_order_line") else None
-        types = {"unit_price": _RATE, "promised_on": pl.Date()}
+        types = {"unit_price": RATE, "promised_on": pl.Date()}
         schema = dict.fromkeys(("po_id", "line_no", "uom", *names), text) | types
         orders = (lines if lines is not None else pl.DataFrame(schema=schema)).select(
             "po_id", *names, po_line_no="line_no", _order_uom="uom", is_orphan=pl.lit(value=False)
@@ -188,7 +51,7 @@ class _World:
         # An item nobody has described is counted in its order's unit.
         rows = self.with_base(rows, "item_id", "_order_uom").with_columns(
             pl.col("is_orphan").fill_null(value=True),
-            received_on=local_day("received_at", self.zones(), "site_id", _WAREHOUSE_ZONE),
+            received_on=local_day("received_at", self.zones(), "site_id", WAREHOUSE_ZONE),
             rejected_qty=pl.col("rejected_qty").fill_null(0),
         )
         quantities = {
@@ -197,10 +60,11 @@ class _World:
             "rejected_qty": pl.col("rejected_qty"),
         }
         return rows.with_columns(
-            (expr * pl.col("_factor")).cast(_AMOUNT).alias(name) for name, expr in quantities.items()
+            (expr * pl.col("_factor")).cast(AMOUNT).alias(name) for name, expr in quantities.items()
         )
 
     def purchase_order_lines(self) -> pl.DataFrame:
+        """fct_purchase_order_line."""
         lines = self._lines()
         lines = lines.join(self._received(lines), on=["po_id", "line_no"], how="left")
         lines = lines.with_columns(
@@ -216,7 +80,8 @@ class _World:
         counts = {"in_full_count": in_full}
         for kind in ("requested", "promised", "committed"):
             day, by_then = pl.col(f"{kind}_on"), pl.col(f"_by_{kind}").fill_null(0)
-            is_decided = in_full | (pl.col("status") == "closed") | (pl.col("last_received_on") > day).fill_null(value=False)
+            came_after = (pl.col("last_received_on") > day).fill_null(value=False)
+            is_decided = in_full | (pl.col("status") == "closed") | came_after
             due = is_open_to_judgement & day.is_not_null() & is_decided
             came = due & (received > 0)
             counts[f"due_{kind}_count"] = due
@@ -242,26 +107,28 @@ class _World:
         quantities = ("received_qty", "accepted_qty", "rejected_qty")
         if not self.has("goods_receipt"):
             days = {"first_received_on": pl.Date(), "last_received_on": pl.Date()}
-            counts = {name: _AMOUNT for name in (*quantities, "_by_requested", "_by_promised", "_by_committed")}
-            return pl.DataFrame(schema=schema | days | counts)
+            counts = dict.fromkeys((*quantities, "_by_requested", "_by_promised", "_by_committed"), AMOUNT)
+            return pl.DataFrame(schema={**schema, **days, **counts})
         rows = self._receipts().rename({"line_no": "_receipt_line", "po_line_no": "line_no"})
         original = pl.coalesce("reversal_of", "receipt_id")
-        day = pl.coalesce(pl.col("received_on").filter(pl.col("reversal_of").is_null()).max(), pl.col("received_on").max())
+        came_on = pl.col("received_on")
+        day = pl.coalesce(came_on.filter(pl.col("reversal_of").is_null()).max(), came_on.max())
         netted = rows.group_by(*key, original.alias("_original")).agg(
-            day.alias("_day"), *(pl.col(name).sum().cast(_AMOUNT) for name in quantities)
+            day.alias("_day"), *(pl.col(name).sum().cast(AMOUNT) for name in quantities)
         )
+        kinds = {kind: f"_by_{kind}" for kind in ("requested", "promised", "committed")}
         dates = lines.select(*key, "requested_on", "promised_on", "committed_on")
         return (
             netted.join(dates, on=key)
             .group_by(key)
             .agg(
-                *(pl.col(name).sum().cast(_AMOUNT) for name in quantities),
+                *(pl.col(name).sum().cast(AMOUNT) for name in quantities),
+                *(
+                    pl.col("received_qty").filter(pl.col("_day") <= pl.col(f"{kind}_on")).sum().cast(AMOUNT).alias(name)
+                    for kind, name in kinds.items()
+                ),
                 first_received_on=pl.col("_day").filter(pl.col("received_qty") > 0).min(),
                 last_received_on=pl.col("_day").filter(pl.col("received_qty") > 0).max(),
-                **{
-                    f"_by_{kind}": pl.col("received_qty").filter(pl.col("_day") <= pl.col(f"{kind}_on")).sum().cast(_AMOUNT)
-                    for kind in ("requested", "promised", "committed")
-                },
             )
         )
 
@@ -271,11 +138,12 @@ class _World:
         return rated.with_columns(product(a, "fx_rate_functional").alias(f"{a}_functional") for a in amounts)
 
     def goods_receipts(self) -> pl.DataFrame:
+        """fct_goods_receipt."""
         rows = self._receipts()
         days_late = (pl.col("received_on") - pl.col("promised_on")).dt.total_days().clip(lower_bound=0)
         rows = rows.with_columns(
             received_amount=product("received_qty", "unit_price"),
-            days_late_x_qty=(pl.col("received_qty") * days_late).cast(_AMOUNT),
+            days_late_x_qty=(pl.col("received_qty") * days_late).cast(AMOUNT),
         )
         return self.in_reporting(rows, "received_on", "received_amount").select(
             *("receipt_id", "line_no", "received_on", "received_at", "po_id", "po_line_no", "is_orphan", "reversal_of"),
@@ -285,14 +153,15 @@ class _World:
         )
 
     def balances(self) -> pl.DataFrame:
+        """fct_inventory_daily."""
         rows = self.conformed(self.rows["stock_snapshot"], "item_id", "item", "sample_wms", "sample_erp")
         rows = self.conformed(rows, "site_id", "site", "sample_wms", "sample_erp")
         rows = self.with_base(rows, "_item")
         rows = self.with_standard_cost(rows, "snapshot_date")
         has_cost = pl.col("unit_cost").is_not_null()
         rows = rows.with_columns(
-            on_hand_qty=(pl.col("on_hand_qty") * pl.col("_factor")).cast(_AMOUNT),
-            reserved_qty=(pl.col("reserved_qty") * pl.col("_factor")).cast(_AMOUNT),
+            on_hand_qty=(pl.col("on_hand_qty") * pl.col("_factor")).cast(AMOUNT),
+            reserved_qty=(pl.col("reserved_qty") * pl.col("_factor")).cast(AMOUNT),
             # Only pieces are delivered with a cost, and a piece is a base unit.
             unit_cost=pl.when(has_cost).then("unit_cost").otherwise("standard_cost"),
             currency=pl.when(has_cost).then("currency").otherwise("cost_currency"),
@@ -307,35 +176,37 @@ class _World:
     # -- production ----------------------------------------------------------------------------------------------
 
     def production_orders(self) -> pl.DataFrame:
+        """fct_production_order."""
         rows = self.conformed(self.rows["production_order"], "item_id", "item", "sample_mes", "sample_erp")
         rows = self.conformed(rows, "site_id", "site", "sample_mes", "sample_erp")
         rows = self.with_base(rows, "_item")
         minutes = pl.col("setup_min") + pl.col("run_min")
-        schema = {"order_id": pl.String(), "setup_min": _AMOUNT, "run_min": _AMOUNT}
+        schema = {"order_id": pl.String(), "setup_min": AMOUNT, "run_min": AMOUNT}
         worked = (
             self.get("operation_confirmation", schema)
             .group_by("order_id")
-            .agg(processing_h=(minutes.cast(pl.Decimal(38, 4)) / pl.lit(60, pl.Decimal(38, 4))).sum().cast(_AMOUNT))
+            .agg(processing_h=(minutes.cast(pl.Decimal(38, 4)) / pl.lit(60, pl.Decimal(38, 4))).sum().cast(AMOUNT))
         )
         elapsed_us = (pl.col("actual_end") - pl.col("actual_start")).dt.total_microseconds().cast(pl.Decimal(38, 4))
         is_cancelled = pl.col("status") == "cancelled"
         is_late = (pl.col("actual_end") > pl.col("due_at")) & ~is_cancelled
-        zones = self.zones()
+        zones, quantities = self.zones(), ("planned_qty", "good_qty", "scrap_qty")
         ended_on = local_day("actual_end", zones, "_site", "UTC")
         return rows.join(worked, on="order_id", how="left").select(
             "order_id",
             *("item_id", "site_id", "status", "scrap_reason", "base_uom", "processing_h"),
-            *((pl.col(name) * pl.col("_factor")).cast(_AMOUNT).alias(name) for name in ("planned_qty", "good_qty", "scrap_qty")),
+            *((pl.col(name) * pl.col("_factor")).cast(AMOUNT).alias(name) for name in quantities),
             planned_start_on=local_day("planned_start", zones, "_site", "UTC"),
             ended_on=ended_on,
             order_count=pl.lit(1, pl.Int32),
             completed_count=(pl.col("actual_end").is_not_null() & ~is_cancelled).cast(pl.Int32),
             late_count=is_late.fill_null(value=False).cast(pl.Int32),
-            elapsed_h=(elapsed_us / pl.lit(3_600_000_000, pl.Decimal(38, 4))).cast(_AMOUNT),
+            elapsed_h=(elapsed_us / pl.lit(3_600_000_000, pl.Decimal(38, 4))).cast(AMOUNT),
             days_late=(ended_on - local_day("due_at", zones, "_site", "UTC")).dt.total_days().cast(pl.Int32),
         )
 
     def operations(self) -> pl.DataFrame:
+        """fct_operation."""
         text = pl.String()
         centers = self.get("work_center", {"work_center_id": text, "site_id": text})
         orders = self.get("production_order", {"order_id": text, "item_id": text, "site_id": text})
@@ -351,9 +222,9 @@ class _World:
         quantities = ("good_qty", "scrap_qty", "rework_qty")
         return self.in_reporting(rows, "business_date", "planned_cost", "actual_cost").select(
             *("confirmation_id", "business_date", "order_id", "operation_no", "work_center_id", "item_id", "site_id"),
-            *("reason_code", "base_uom", "setup_min", "run_min", "labour_min", "currency", "planned_cost", "actual_cost"),
-            *("planned_cost_reporting", "actual_cost_reporting"),
-            *((pl.col(name) * pl.col("_factor")).cast(_AMOUNT).alias(name) for name in quantities),
+            *("reason_code", "base_uom", "setup_min", "run_min", "labour_min", "currency"),
+            *("planned_cost", "actual_cost", "planned_cost_reporting", "actual_cost_reporting"),
+            *((pl.col(name) * pl.col("_factor")).cast(AMOUNT).alias(name) for name in quantities),
             operation_count=pl.lit(1, pl.Int32),
             late_count=(pl.col("ended_at") > pl.col("planned_end")).cast(pl.Int32),
         )
@@ -366,19 +237,29 @@ class _World:
         rows = self.rows["gl_entry"].join(sides, on="account_id", how="left")
         balance = pl.col("debit") - pl.col("credit")
         by_credit = (pl.col("normal_side") == "credit").fill_null(value=False)
-        rows = rows.with_columns(net_amount=pl.when(by_credit).then(-balance).otherwise(balance).cast(_AMOUNT))
+        rows = rows.with_columns(net_amount=pl.when(by_credit).then(-balance).otherwise(balance).cast(AMOUNT))
         return self.in_reporting(rows, "posted_on", "debit", "credit", "net_amount")
 
     def journal(self) -> pl.DataFrame:
+        """fct_gl_entry."""
         rows = self._functional(self._signed(), "posted_on", "net_amount")
         return rows.select(
-            *("journal_id", "line_no", "posted_on", "account_id", "cost_center_id", "site_id", "is_closing", "currency"),
-            *("debit", "credit", "net_amount", "debit_reporting", "credit_reporting", "net_amount_reporting"),
+            *("journal_id", "line_no", "posted_on", "account_id", "cost_center_id", "site_id", "is_closing"),
+            *(
+                "currency",
+                "debit",
+                "credit",
+                "net_amount",
+                "debit_reporting",
+                "credit_reporting",
+                "net_amount_reporting",
+            ),
             "net_amount_functional",
             entry_count=pl.lit(1, pl.Int32),
         )
 
     def budget(self) -> pl.DataFrame:
+        """fct_budget."""
         rows = self.in_reporting(self.rows["budget_line"], "period_start", "amount", "fixed_amount")
         return rows.select(
             *("scenario", "account_id", "cost_center_id", "period_start", "currency", "amount", "fixed_amount"),
@@ -387,17 +268,15 @@ class _World:
         )
 
     def budget_actual(self) -> pl.DataFrame:
+        """fct_budget_actual."""
         place, plan = ["account_id", "cost_center_id"], ["period_start", "scenario", "budget_version"]
         rows = self._signed().filter(~pl.col("is_closing"))
-        actual = (
-            rows.group_by(
-                pl.col("posted_on").dt.truncate("1mo").alias("period_start"),
-                "account_id",
-                pl.col("cost_center_id").fill_null(""),
-            )
-            .agg(actual_amount=pl.col("net_amount_reporting").sum().cast(_AMOUNT))
-        )
-        planned = pl.DataFrame(schema=dict.fromkeys([*plan, *place], pl.String()) | {"budget_amount": _AMOUNT})
+        actual = rows.group_by(
+            pl.col("posted_on").dt.truncate("1mo").alias("period_start"),
+            "account_id",
+            pl.col("cost_center_id").fill_null(""),
+        ).agg(actual_amount=pl.col("net_amount_reporting").sum().cast(AMOUNT))
+        planned = pl.DataFrame(schema=dict.fromkeys([*plan, *place], pl.String()) | {"budget_amount": AMOUNT})
         planned = planned.with_columns(pl.col("period_start").cast(pl.Date))
         if self.has("budget_line"):
             lines = self.in_reporting(self.rows["budget_line"], "period_start", "amount")
@@ -408,23 +287,18 @@ class _World:
                 pl.col("version").alias("budget_version"),
                 pl.coalesce("_account", "account_id").alias("account_id"),
                 "cost_center_id",
-            ).agg(budget_amount=pl.col("amount_reporting").sum().cast(_AMOUNT))
+            ).agg(budget_amount=pl.col("amount_reporting").sum().cast(AMOUNT))
         plans = planned.select(plan).unique()
         unplanned = actual.select("period_start").unique().join(plans, on="period_start", how="anti")
         unplanned = unplanned.with_columns(scenario=pl.lit("none"), budget_version=pl.lit(""))
         repeated = pl.concat([plans, unplanned]).join(actual, on="period_start")
-        zero = pl.lit(Decimal(0)).cast(_AMOUNT)
+        zero = pl.lit(Decimal(0)).cast(AMOUNT)
         both = planned.join(repeated, on=[*plan, *place], how="full", coalesce=True).with_columns(
             pl.col("budget_amount", "actual_amount").fill_null(zero)
         )
         is_budget = pl.col("scenario") == "budget"
         newest = pl.col("budget_version").filter(is_budget).max().over("period_start")
         return both.with_columns(
-            total_variance=(pl.col("budget_amount") - pl.col("actual_amount")).cast(_AMOUNT),
+            total_variance=(pl.col("budget_amount") - pl.col("actual_amount")).cast(AMOUNT),
             is_current_budget=(is_budget & (pl.col("budget_version") == newest)).fill_null(value=False),
         )
-
-
-def product(amount: str, factor: str) -> pl.Expr:
-    """Product of a quantity or amount with a price or rate, to four decimals."""
-    return (pl.col(amount).cast(_WIDE) * pl.col(factor)).cast(_AMOUNT)

@@ -54,7 +54,7 @@ def item_names(kinds: tuple[tuple[object, ...], ...], count: int) -> list[str]:
 
 def supplier_names(countries: list[str]) -> list[str]:
     """A company name in the style of each country, unlike each other."""
-    names, seen = [], {country: 0 for country in SUPPLIER_PLACES}
+    names, seen = [], dict.fromkeys(SUPPLIER_PLACES, 0)
     for country in countries:
         number = seen[country]
         seen[country] += 1

@@ -11,8 +11,9 @@ import polars as pl
 
 from samples.master import CURRENCIES, MES_SITES, MES_UNIT, SITE_OFFSET_H, Master
 from samples.names import SCRAP_REASONS
-from samples.purchasing import NEVER, work_days
+from samples.purchasing import work_days
 from samples.tools import (
+    NEVER,
     US_PER_DAY,
     US_PER_HOUR,
     US_PER_MIN,
@@ -180,9 +181,10 @@ def _before(groups: Array, values: Array) -> Array:
     """Sum of the values of the rows before, inside each run of equal groups."""
     if not len(groups):
         return values
-    total = np.cumsum(values) - values
+    total: Array = np.cumsum(values) - values
     starts = np.flatnonzero(np.r_[True, groups[1:] != groups[:-1]])
-    return total - np.repeat(total[starts], np.diff(np.r_[starts, len(groups)]))
+    before: Array = total - np.repeat(total[starts], np.diff(np.r_[starts, len(groups)]))
+    return before
 
 
 def _totals(operations: Operations, count: int) -> tuple[Array, Array, Array]:
@@ -215,7 +217,7 @@ def order_versions(master: Master, orders: Orders) -> pl.DataFrame:
     )
     row = np.tile(np.arange(len(orders)), len(changes))
     at = np.concatenate(changes)
-    end = (master.first_day + plan.days) * US_PER_DAY
+    end = master.end
     keep = (at < end) & (at >= first[row])
     if plan.only_newest_versions:
         newest = np.max(np.where(np.stack(changes) < end, np.stack(changes), 0), axis=0)
@@ -268,10 +270,13 @@ def confirmations(master: Master, orders: Orders, operations: Operations) -> pl.
     rng = stream(plan.seed, "confirmations", plan.id_offset)
     late = np.where(chance(rng, plan.p_late, len(operations)), rng.integers(1, 3, len(operations)), 0)
     night = np.maximum(operations.ended // US_PER_DAY - master.first_day, 0) + late
+    if plan.only_newest_versions:
+        night = np.full(len(operations), plan.days - 1)
     row = np.flatnonzero(night < plan.days)
     row = row[np.argsort(operations.ended[row], kind="stable")]
     site = orders.site[operations.order[row]]
     scrapped = (operations.scrap[row] > 0) | (operations.rework[row] > 0)
+    shifts = ("N", "E", "L")
     local_hour = (operations.ended[row] // US_PER_HOUR + SITE_OFFSET_H[site]) % 24
     return pl.DataFrame(
         {
@@ -279,7 +284,7 @@ def confirmations(master: Master, orders: Orders, operations: Operations) -> pl.
             "order_id": order_id(master, operations.order[row]),
             "operation_no": codes("", operations.no[row], 4),
             "work_center_id": pick(master.work_centers["work_center_id"], operations.work_center[row]),
-            "shift_id": pick(["N", "E", "L"], np.select([local_hour < 6, local_hour < 14, local_hour < 22], [0, 1, 2], 0)),
+            "shift_id": pick(list(shifts), np.select([local_hour < edge for edge in (6, 14, 22)], [0, 1, 2], 0)),
             "started_at": instants(operations.started[row]),
             "ended_at": instants(operations.ended[row]),
             "planned_start": instants(operations.planned_start[row]),

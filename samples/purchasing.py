@@ -12,6 +12,7 @@ import polars as pl
 from samples.master import CURRENCIES, MONEY_PLACES, PER_EUR, SITE_OFFSET_H, SITES, Master
 from samples.plan import Plan
 from samples.tools import (
+    NEVER,
     PRICE,
     US_PER_DAY,
     US_PER_HOUR,
@@ -29,7 +30,6 @@ from samples.tools import (
     within,
 )
 
-NEVER = np.iinfo(np.int64).max
 QTY_PLACES = {"ST": 0, "KG": 3, "M": 2, "L": 1}
 
 
@@ -137,14 +137,16 @@ def _quantities(rng: np.random.Generator, master: Master, item: Array) -> Array:
     units = master.items["base_uom"].to_list()
     step = np.array([10 ** (4 - QTY_PLACES[unit]) for unit in units])
     size = np.array([5 if unit == "ST" else 25 * 10 ** QTY_PLACES[unit] // 10 for unit in units])
-    return size[item] * step[item] * rng.integers(1, 40, len(item))
+    drawn: Array = size[item] * step[item] * rng.integers(1, 40, len(item))
+    return drawn
 
 
 def _prices(rng: np.random.Generator, master: Master, item: Array, currency: Array) -> Array:
     """Within a tenth of the standard cost, in the supplier's currency, with as many decimals as it has (or four)."""
     exact = master.cost_cents[item] / 100 * PER_EUR[currency] * rng.uniform(0.9, 1.1, len(item))
     places = np.where(chance(rng, 0.1, len(item)), 4, MONEY_PLACES[currency])
-    return np.maximum(np.round(exact * 10.0**places), 1).astype(np.int64) * 10 ** (4 - places)
+    rounded: Array = np.maximum(np.round(exact * 10.0**places), 1).astype(np.int64) * 10 ** (4 - places)
+    return rounded
 
 
 def po_id(plan: Plan, order: Array) -> pl.Series:
@@ -167,7 +169,7 @@ def line_versions(master: Master, lines: Lines) -> pl.DataFrame:
     )
     line = np.tile(np.arange(len(lines)), len(changes))
     at = np.concatenate(changes)
-    end = (master.first_day + plan.days) * US_PER_DAY
+    end = master.end
     keep = at < end
     if plan.only_newest_versions:
         newest = np.max(np.where(np.stack(changes) < end, np.stack(changes), 0), axis=0)
@@ -246,12 +248,15 @@ def receipts(master: Master, lines: Lines) -> tuple[Receipts, Lines]:
     rng = stream(plan.seed, "receipts", plan.id_offset)
     due = np.flatnonzero(lines.due_in < NEVER // US_PER_DAY)
     parts = rng.choice([1, 2, 3], len(due), p=(0.75, 0.2, 0.05))
+    if plan.only_newest_versions:
+        parts[:] = 1
     line = np.repeat(due, parts)
     part = within(line)
     gap = 1 if plan.lead_time_days[1] <= 2 else 4
     day = lines.due_in[line] + part * rng.integers(0, gap + 1, len(line))
     day = _work_day(plan, day)
-    at = day * US_PER_DAY + (rng.integers(6 * 60, 18 * 60, len(line)) - SITE_OFFSET_H[lines.site[line]] * 60) * US_PER_MIN
+    minute = rng.integers(6 * 60, 18 * 60, len(line)) - SITE_OFFSET_H[lines.site[line]] * 60
+    at = day * US_PER_DAY + minute * US_PER_MIN
     # Never before the order was placed: the morning's deliveries of an order of the same day come an hour after it.
     at = np.maximum(at, lines.ordered[line] + (1 + part) * US_PER_HOUR)
     step = np.array([10 ** (4 - QTY_PLACES[unit]) for unit in master.items["base_uom"].to_list()])[lines.item[line]]
@@ -308,7 +313,7 @@ def receipt_versions(master: Master, lines: Lines, made: Receipts) -> pl.DataFra
     changes = (made.at, made.inspected, made.rebooked)
     row = np.tile(np.arange(len(made)), len(changes))
     at = np.concatenate(changes)
-    end = (master.first_day + plan.days) * US_PER_DAY
+    end = master.end
     keep = (at < end) & (made.at[row] < end)
     if plan.only_newest_versions:
         newest = np.max(np.where(np.stack(changes) < end, np.stack(changes), 0), axis=0)

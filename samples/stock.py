@@ -58,4 +58,3 @@ def _frame(master: Master, balance: Array, out: Array) -> pl.DataFrame:
             "_night": night,
         }
     )
-

@@ -16,6 +16,10 @@ US_PER_DAY = 24 * US_PER_HOUR
 FOREVER = 1 << 30
 """A night that never comes: the end of validity of rows that nobody withdraws."""
 
+NEVER = np.iinfo(np.int64).max
+"""The moment of what does not happen."""
+END_OF_TIME = NEVER - 1
+
 QUANTITY = pl.Decimal(18, 4)
 PRICE = pl.Decimal(28, 10)
 
@@ -33,7 +37,8 @@ def epoch_day(day: date) -> int:
 def decimal(units: Array, places: int, dtype: pl.DataType = QUANTITY) -> pl.Series:
     """Whole numbers of the `places`-th decimal as exact decimals: `decimal([1250], 2)` is 12.50."""
     # A quotient of two doubles below 2**53 rounds back to the decimal it came from.
-    return (pl.Series(np.asarray(units, dtype=np.int64)) / 10**places).cast(dtype)
+    quotient: pl.Series = pl.Series(np.asarray(units, dtype=np.int64)) / 10**places
+    return quotient.cast(dtype)
 
 
 def instants(microseconds: Array) -> pl.Series:

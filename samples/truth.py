@@ -42,7 +42,9 @@ def _with_order(delivery: "Delivery") -> pl.DataFrame:
     return (
         delivery.rows()
         .filter(~pl.col("_is_duplicate") & ~pl.col("_is_excluded"))
-        .with_columns(_as_of=pl.lit(delivery.night), _revision=pl.lit(delivery.revision), _period=pl.lit(delivery.period))
+        .with_columns(
+            _as_of=pl.lit(delivery.night), _revision=pl.lit(delivery.revision), _period=pl.lit(delivery.period)
+        )
     )
 
 
@@ -119,11 +121,11 @@ def _slot_columns(delivery: "Delivery") -> dict[str, object]:
 
 
 def quarantine(deliveries: Iterable["Delivery"], faults: dict[str, tuple[Fault, ...]]) -> pl.DataFrame:
-    """Rows that must be held back, by delivery and row number (from 1), with the rule they break."""
+    """Rows that must be held back, by delivery and row (from 1), with the rule they break."""
     frames = []
     slots, twice = _slots(deliveries)
     for delivery in slots:
-        bad = _content(delivery, twice).with_row_index("row_no", offset=1).filter(~_is_readable())
+        bad = _content(delivery, twice).with_row_index("row", offset=1).filter(~_is_readable())
         if len(bad):
             words = {
                 part: {number: getattr(fault, part) for number, fault in enumerate(faults[delivery.name])}
@@ -132,7 +134,7 @@ def quarantine(deliveries: Iterable["Delivery"], faults: dict[str, tuple[Fault, 
             frames.append(
                 bad.select(
                     *(pl.lit(value).alias(name) for name, value in _slot_columns(delivery).items()),
-                    pl.col("row_no").cast(pl.Int64),
+                    pl.col("row").cast(pl.Int64),
                     *(
                         pl.col("_fault").replace_strict(known, return_dtype=pl.String).alias(part)
                         for part, known in words.items()
@@ -148,9 +150,8 @@ def balance(deliveries: Iterable["Delivery"]) -> pl.DataFrame:
     slots, twice = _slots(deliveries)
     for delivery in slots:
         content = _content(delivery, twice)
-        bad, duplicate, excluded = (
-            int(mask.sum()) for mask in (content["_fault"] != READABLE, content["_is_duplicate"], content["_is_excluded"])
-        )
+        bad = int((content["_fault"] != READABLE).sum())
+        duplicate, excluded = (int(content[mark].sum()) for mark in ("_is_duplicate", "_is_excluded"))
         if (delivery.name, delivery.night) in twice and not delivery.revision:
             # The second file repeats every row of the first that is counted as accepted.
             duplicate += (len(content) - bad - duplicate - excluded) // 2

@@ -55,7 +55,8 @@ def _thousands(cell: pl.Expr) -> pl.Expr:
     parts = [(whole // 10**power) % 1000 for power in (9, 6, 3, 0)]
     text = pl.lit("")
     for power, part in zip((9, 6, 3, 0), parts, strict=True):
-        padded = pl.when(whole >= 10 ** (power + 3)).then(part.cast(pl.String).str.zfill(3)).otherwise(part.cast(pl.String))
+        digits = part.cast(pl.String)
+        padded = pl.when(whole >= 10 ** (power + 3)).then(digits.str.zfill(3)).otherwise(digits)
         shown = padded + pl.lit("," if power else "")
         text = text + pl.when((whole >= 10**power) | (power == 0)).then(shown).otherwise(pl.lit(""))
     sign = pl.when(cell < 0).then(pl.lit("-")).otherwise(pl.lit(""))
@@ -100,7 +101,7 @@ def _json_lines(raw: pl.DataFrame, dialect: Dialect) -> bytes:
 
 def _write_workbook(raw: pl.DataFrame, path: Path) -> None:
     # Late: the package is needed only where a workbook is written.
-    import xlsxwriter  # noqa: PLC0415
+    import xlsxwriter
 
     with xlsxwriter.Workbook(path, {"default_date_format": "yyyy-mm-dd"}) as workbook:
         workbook.set_properties({"title": "Budget", "created": CREATED})
