@@ -204,10 +204,29 @@ class Source(SourceFile):
         return str(spaces.get(entity, self.name))
 
     def raw_types_of(self, table: str) -> RawTypes:
-        """Conventions of a raw table. A query's values come typed, so only what its table says itself applies."""
-        raw = self.tables[table]
-        return (RawTypes() if raw.is_query else self.raw_types).overridden_by(raw.raw_types)
+        """Conventions of a raw table: the source's, with the table's own laid over them.
 
+        Databases, spreadsheets and JSON deliver numbers as numbers, so the source's marks are not theirs.
+        """
+        raw, conventions = self.tables[table], self.raw_types
+        if raw.is_query or raw.format in ("excel", "jsonl"):
+            formats = [*conventions.date_formats, "%Y-%m-%d"]
+            if raw.format == "excel":
+                formats.append("%Y-%m-%d 00:00:00")
+            moments = [*conventions.timestamp_formats, *_TYPED_MOMENTS]
+            is_offset = has_offset(moments[0])
+            typed = {
+                "decimal_mark": ".",
+                "thousands_separator": "",
+                "date_formats": tuple(dict.fromkeys(formats)),
+                "timestamp_formats": tuple(dict.fromkeys(m for m in moments if has_offset(m) == is_offset)),
+            }
+            conventions = RawTypes.model_validate(conventions.model_dump() | typed)
+        return conventions.overridden_by(raw.raw_types)
+
+
+_TYPED_MOMENTS = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M:%S%.f%#z")
+"""How databases, spreadsheets and JSON write a moment."""
 
 Bounds = tuple[date, date]
 """First and last day of a period, both within."""

@@ -1,4 +1,4 @@
-"""A source of one's own for a test: a folder with source.yaml and SELECTs, a landing folder, and staging of what lands."""
+"""A source of a test's own: its folder with source.yaml and SELECTs, a landing folder, and staging of what lands."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime

@@ -10,7 +10,7 @@ import pytest
 
 from flows.io.pull import load_source
 from schemas.errors import ExtractError, SourceError
-from tests.sources import HEADER, NOW, PO_LINE_SQL, ROW, make_source, po_lines
+from tests.sources import HEADER, NOW, PO_LINE_SQL, ROW, TestSource, make_source, po_lines
 
 
 def lines(*rows: str, header: str = HEADER) -> str:
@@ -239,7 +239,7 @@ def test_half_of_the_files(tmp_path: Path) -> None:
     assert "waits for heads" in pulled.waiting[0]
 
 
-def _header_and_lines(tmp_path: Path, where: str = ""):  # noqa: ANN202 - TestSource
+def _header_and_lines(tmp_path: Path, where: str = "") -> TestSource:
     return make_source(
         tmp_path,
         """

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from pathlib import Path, PurePosixPath
 from zoneinfo import ZoneInfo
 
+from flows.io.pull.files import REMOTE
 from flows.io.pull.slots import Slot, newest_up_to, read_slot
 from flows.io.pull.store import Landing, Log, Store
 from flows.io.staging.mapping import analyse
@@ -95,12 +96,14 @@ def _landed(source: Source, name: str, log: Log) -> _Landed:
         key = f"query:{name}"
         return _Landed({key: log[key].landings} if key in log else {})
     path = str(table.path)
-    is_remote = "://" in path
+    if "://" in path:
+        prefix = f"{REMOTE}{name}:"
+        return _Landed({logged: entry.landings for logged, entry in log.items() if logged.startswith(prefix)})
     return _Landed(
         {
             logged: entry.landings
             for logged, entry in log.items()
-            if ("://" in logged) == is_remote and not logged.startswith("query:") and _matches(logged, path)
+            if not logged.startswith((REMOTE, "query:")) and _matches(logged, path)
         }
     )
 

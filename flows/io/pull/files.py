@@ -8,12 +8,16 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
+from zlib import crc32
 
 from flows.io.pull.store import Landing, Log, PathLog, Store
 from schemas.errors import ExtractError, SourceError
 from schemas.source import Source
 
 THREADS = 4
+
+REMOTE = "remote:"
+"""Begins the names of files that lie elsewhere: `remote:<table>:<path>`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ def _find(source: Source, folder: Path) -> Iterator[_Found]:
         if table.path is None:
             continue
         if "://" in table.path:
-            yield from _find_remote(table.path)
+            yield from _find_remote(name, table.path)
             continue
         pattern = PurePosixPath(table.path)
         if pattern.is_absolute() or ".." in pattern.parts:
@@ -81,7 +85,7 @@ def _local(path: Path, folder: Path) -> _Found:
     return _Found(path.relative_to(folder).as_posix(), stat, lambda: path.open("rb"))
 
 
-def _find_remote(url: str) -> Iterator[_Found]:
+def _find_remote(table: str, url: str) -> Iterator[_Found]:
     import fsspec
 
     try:
@@ -98,9 +102,9 @@ def _find_remote(url: str) -> Iterator[_Found]:
         def stat(path: str = path) -> tuple[int, ...]:
             info = system.info(path)
             marks = (info.get("ETag"), info.get("etag"), info.get("mtime"), info.get("LastModified"))
-            return int(info.get("size") or 0), *(abs(hash(str(mark))) for mark in marks if mark is not None)
+            return int(info.get("size") or 0), *(crc32(str(mark).encode()) for mark in marks if mark is not None)
 
-        yield _Found(system.unstrip_protocol(path), stat, partial(system.open, path, "rb"))
+        yield _Found(f"{REMOTE}{table}:{path}", stat, partial(system.open, path, "rb"))
 
 
 def _without_secret(url: str) -> str:

@@ -53,7 +53,7 @@ class PathLog:
 
 
 Log = dict[str, PathLog]
-"""By path below the source's landing folder, or by `query:<table>`."""
+"""By path below the source's landing folder, by `remote:<table>:<path>` or by `query:<table>`."""
 
 
 class Store:

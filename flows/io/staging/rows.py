@@ -111,7 +111,9 @@ def _fitted(name: str, dtype: pl.DataType, target: pl.DataType, plan: Plan) -> t
     if dtype == target:
         return column, None
     if target == pl.String:
-        return column.cast(pl.String), None
+        text = column.cast(pl.String)
+        # A whole number that came with decimals is still the id that people know: 870, not 870.0000000000.
+        return text.str.replace(r"\.?0+$", "") if isinstance(dtype, pl.Decimal) and dtype.scale else text, None
     if dtype == pl.String:
         raise SourceError(
             f"{name} must be {_plain(target)}, but the mapping gives text",
