@@ -247,7 +247,7 @@ def _result(
         severity=gate.severity,
         status=("failed" if gate.severity == "fail" else "warned") if failing else "passed",
         observed=observed,
-        expected=f"{gate.expectation}({given})",
+        expected=gate.expectation.removeprefix("expect_").replace("_", " ") + (f" ({given})" if given else ""),
         reason=gate.reason,
         checked_at=checked_at,
     )
