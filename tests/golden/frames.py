@@ -52,6 +52,8 @@ def dataset_frame(name: str, path: Path, *, zone: str = "UTC") -> pl.LazyFrame:
         pl.lit(1, pl.Int64).alias("_extract_id"),
         _day(dataset, zone).alias("_date"),
         _link(dataset).alias("_link_hash"),
+        pl.lit(1, pl.Int64).alias("_payload_hash"),
+        pl.lit(None, dtype=pl.Datetime("us", "UTC")).alias("_order_at"),
     ).lazy()
 
 

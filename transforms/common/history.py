@@ -34,13 +34,14 @@ def history(
         *columns,
         "source",
         "_order_at",
+        "_payload_hash",
     )
     state = ["is_deleted", "name", *columns]
     events = pl.concat([said, _absences(said, coverage, key)]).with_columns(
         pl.col("_order_at").dt.date().alias("valid_from")
     )
     starts = (
-        events.sort(key, "_order_at")
+        events.sort(key, "_order_at", "_payload_hash")
         .unique([key, "valid_from"], keep="last", maintain_order=True)
         .filter(
             pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift().over(key)) for name in state) | _first(key)
