@@ -21,7 +21,7 @@ from schemas.errors import BuildError
 from schemas.registry import UNDATED, Driving, Fact, Linked, LookBack, Reference, Whole
 from transforms.common.keys import hash_columns
 
-CHUNK_ROWS = 600_000
+CHUNK_ROWS = 250_000
 """Driving rows of a chunk: bounds the memory of a build, and is large enough that its fixed cost does not show."""
 
 _ADDED = ("row_key", "row_hash", "extract_id", "published_at")

@@ -7,12 +7,15 @@ from typing import Protocol
 import polars as pl
 
 from flows.io import ledger
-from flows.io.accept import WIDE_SHARE
 from flows.io.lake import Lake, lake_schema, months_between
 from flows.io.ledger import Stream
 from flows.io.warehouse import Session, quote
 from schemas.registry import Dataset
 from transforms.common import accept as rules
+
+LINK_SHARE = 0.03
+"""From this many documents per row of a stream on, its rows are read whole: looking a document up takes longer than
+reading thirty rows."""
 
 _KEYS = ("_key_hash", "_payload_hash")
 
@@ -78,7 +81,7 @@ class Links:
         rows = stream.key_count or session.value(
             "select coalesce(sum(row_count), 0) from ops.stream_day where stream_id = $1", stream.stream_id
         )
-        if self._links.height >= WIDE_SHARE * float(rows):
+        if self._links.height >= LINK_SHARE * float(rows):
             return Selection(links=self._links)
         session.load_temporary(self._links, "wanted_link")
         table = f"ops.{quote(stream.partition)}" if stream.key_count else "ops.link_day"

@@ -54,21 +54,19 @@ def publish(
         dropped = slices.height - live.height
         if not live.height:
             return Written(dropped=dropped)
-        rows = rows.lazy().join(live.lazy().select(pl.col("day").alias(SLICE)), on=SLICE, how="semi").collect()
+        if dropped:
+            rows = rows.join(live.select(pl.col("day").alias(SLICE)), on=SLICE, how="semi")
         published = _published(session, target, source, live)
         identity = list(target.identity)
-        new = rows.lazy().join(published.lazy(), on=[*identity, "row_hash"], how="anti").collect()
-        gone = published.lazy().join(rows.lazy(), on=identity, how="anti").select(identity)
-        is_first = not published.height and not _has_rows(session, target)
-        removed = 0
-        if not is_first:
+        new, removed = rows, 0
+        if published.height or _has_rows(session, target):
+            new = rows.join(published, on=[*identity, "row_hash"], how="anti")
+            gone = published.join(rows, on=identity, how="anti").select(identity)
             # By identity wherever the table holds it: a row may have moved here from a slice that is built later.
-            outdated = pl.concat([gone, new.lazy().select(identity)]).collect()
-            removed = _delete(session, target, outdated)
-        columns = [name for name in rows.columns if name != SLICE]
+            removed = _delete(session, target, pl.concat([gone, new.select(identity)]))
         stamp = pl.lit(published_at).cast(pl.Datetime("us", "UTC")).alias("published_at")
         # In key order, so that the primary key's index is walked once.
-        session.copy(new.select(columns).sort(identity).with_columns(stamp), target.name, schema="mart")
+        session.copy(new.drop(SLICE).sort(identity).with_columns(stamp), target.name, schema="mart")
         _record(session, target, source, rows, live, published_at)
         session.commit()
     return Written(live.height, new.height, removed, rows.height - new.height, dropped)

@@ -50,9 +50,9 @@ class TableBuilder:
             builder = FactBuilder(session, self._lake, fact, self._reporting_currency)
             for chunk in chunks(session, fact, slices):
                 rows, driving = builder.build(chunk)
-                if len(written) > 1:
-                    # Two chunks at most are in memory beside the one being built.
-                    written[-2].result()
+                if written:
+                    # One chunk at most is in memory beside the one being built.
+                    written[-1].result()
                 written.append(publisher.submit(self._judge_and_publish, fact, chunk, rows, driving, members))
             return [future.result() for future in written]
 
