@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -69,6 +70,10 @@ class PlainReporter:
         """An item is missing."""
         out.print(f"  {item}: MISSING: {reason}", markup=False)
 
+    def say(self, text: str) -> None:
+        """A remark."""
+        out.print(text, markup=False)
+
     def finish(self, report: RunReport) -> None:
         """Keeps the record: the summary follows."""
         self.report = report
@@ -118,6 +123,10 @@ class LiveReporter:
         """An item is missing."""
         self._line("[red]✗[/]", item, reason)
 
+    def say(self, text: str) -> None:
+        """A remark above the bars."""
+        self._progress.console.print(text, markup=False)
+
     def finish(self, report: RunReport) -> None:
         """Takes the bars away and keeps the record."""
         self.report = report
@@ -154,9 +163,9 @@ def show_summary(report: RunReport, seconds: float, access: Access) -> None:
         out.print(f"[green]Nothing is new.[/] [dim]({seconds:.1f} s)[/]")
     else:
         if report.taken:
-            out.print(_taken_table(report.taken))
+            out.print(_taken_table(report.taken), "")
         if report.built:
-            out.print(_built_table(report))
+            out.print(_built_table(report), "")
         gates = report.gates
         out.print(f"Gates: {gates.passed} passed, {gates.warned} warned, {gates.failed} failed")
     for note in report.notes:
@@ -165,11 +174,13 @@ def show_summary(report: RunReport, seconds: float, access: Access) -> None:
         out.print(f"[red]Missing:[/] {escape(problem.subject)}: {escape(first_line(problem.message))}")
         for line in problem.message.strip().splitlines()[1:]:
             out.print(f"  {line}", markup=False)
+    out.print()
     show_access(access)
     if not report.is_empty:
         state = "[red]Partial[/]" if report.is_partial else "[green]Done[/]"
         steps = {"start": seconds - sum(report.step_seconds.values())} | report.step_seconds
         shown = ", ".join(f"{step.lower()} {spent:.1f}" for step, spent in steps.items())
+        out.print()
         out.print(f"{state} in {seconds:.1f} s [dim]({shown})[/]")
 
 
@@ -188,10 +199,13 @@ def _taken_table(taken: "Sequence[TakenExtract]") -> Table:
         key = extract.source, extract.dataset
         sums[key] = [old + new for old, new in zip(sums[key], counts, strict=True)]
     titles = ("extracts", "blocked", "rows in", "accepted", "quarantined", "duplicate", "excluded")
-    # a column without a number only makes the others narrow
+    # a column without a number only makes the others narrow, and so would one for the source
     shown = [place for place in range(len(titles)) if any(counts[place] for counts in sums.values())]
-    rows = [(*key, *(_number(counts[place]) for place in shown)) for key, counts in sorted(sums.items())]
-    return table("Extracts taken", ("source", "dataset", *(titles[place] for place in shown)), rows, numbers_from=2)
+    rows: list[tuple[str, ...]] = []
+    for source, datasets in groupby(sorted(sums.items()), key=lambda entry: entry[0][0]):
+        rows.append((source, *("" for _ in shown)))
+        rows += [(f"  {key[1]}", *(_number(counts[place]) for place in shown)) for key, counts in datasets]
+    return table("Extracts taken", ("dataset", *(titles[place] for place in shown)), rows, numbers_from=1)
 
 
 def _built_table(report: RunReport) -> Table:

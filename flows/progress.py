@@ -22,6 +22,9 @@ class Reporter(Protocol):
     def failed(self, item: str, reason: str) -> None:
         """An item is missing after this run."""
 
+    def say(self, text: str) -> None:
+        """Something worth knowing while it goes on."""
+
     def finish(self, report: RunReport) -> None:
         """The run is over."""
 
@@ -43,6 +46,10 @@ class LogReporter:
     def failed(self, item: str, reason: str) -> None:
         """An item is missing."""
         self._log("error", f"{item}: {reason}")
+
+    def say(self, text: str) -> None:
+        """A remark."""
+        self._log("info", text)
 
     def finish(self, report: RunReport) -> None:
         """The whole run in one line."""

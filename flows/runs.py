@@ -9,18 +9,41 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from flows import pipeline as work
+from flows import startup
+from flows.io.warehouse import Warehouse
 from flows.progress import current
 from flows.report import RunReport, counted
 from flows.settings import Settings
+
+RUN_LOCK = "opsmart.run"
 
 
 @contextmanager
 def recorded(flow: str, settings: Settings, **parameters: Any) -> Iterator[tuple["work.Pipeline", RunReport]]:
     """The pipeline and an empty report; at the end the run stands in the ledger and in Prefect's UI."""
     report = RunReport(flow)
-    with work.open(settings) as pipeline, pipeline.recorded(str(flow_run.id), flow, parameters, report):
+    with (
+        work.open(settings) as pipeline,
+        _one_at_a_time(settings),
+        pipeline.recorded(str(flow_run.id), flow, parameters, report),
+    ):
         yield pipeline, report
     current().finish(report)
+
+
+@contextmanager
+def _one_at_a_time(settings: Settings) -> Iterator[None]:
+    """Waits until no other run of this warehouse goes on.
+
+    A lock of PostgreSQL's, not a limit of Prefect's: it is gone with the connection of a run that died.
+    """
+    with Warehouse.at(startup.warehouse_url(settings)).session() as session:
+        if not session.value("select pg_try_advisory_lock(hashtextextended($1, 0))", RUN_LOCK):
+            current().say("Another run is going on; this one follows it.")
+            session.execute("select pg_advisory_lock(hashtextextended($1, 0))", RUN_LOCK)
+        # the lock belongs to the session; an open transaction would only keep dead rows from being cleaned away
+        session.commit()
+        yield
 
 
 def plan_lines(planned: Sequence["work.Planned"]) -> list[str]:

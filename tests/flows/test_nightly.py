@@ -5,12 +5,14 @@ import re
 import resource
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from flows import startup
+from flows.runs import RUN_LOCK
 from tests.flows.conftest import Home
 
 SAMPLE = ("--days", "4", "--scale", "0.2")
@@ -133,6 +135,17 @@ def test_a_source_can_be_tried_and_listed(practised: Home):
     )
     assert lines["missing_columns"] == []
     assert "source" in practised.opsmart("source", "check", "no_such_source", code=2)
+
+
+def test_a_run_waits_for_the_one_that_is_going_on(practised: Home):
+    url = practised.opsmart("warehouse", "url", "--role", "loader").strip()
+    with ThreadPoolExecutor(1) as pool:
+        with psycopg.connect(url, autocommit=True) as other:
+            other.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (RUN_LOCK,))
+            waiting = pool.submit(practised.opsmart, "nightly")
+            time.sleep(8)
+            assert not waiting.done()
+        assert "Another run is going on" in waiting.result(timeout=120)
 
 
 def test_one_broken_source_makes_the_night_partial_and_is_named(practised: Home):
