@@ -83,7 +83,7 @@ def stop() -> ExitCode:
 
 
 @sample.command
-def write(*, if_empty: bool = False, seed: int = 1, days: int = 91, scale: float = 1.0) -> ExitCode:
+def write(*, if_empty: bool = False, seed: int = 1, days: int = 90, scale: float = 1.0) -> ExitCode:
     """Write the extracts of a simulated company into the landing folder: three sites, six systems, known dirt.
 
     Parameters
