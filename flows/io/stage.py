@@ -17,7 +17,7 @@ from flows.io.staging.duplicates import OPTIONS, Duplicates, settle
 from flows.io.staging.mapping import BAD, ROW_NO, analyse
 from flows.io.staging.raw import RawFile, open_raw
 from flows.io.staging.rows import OK, Plan, checked, finished, project, rules_of
-from flows.io.staging.typed import TypedTable, typed_table
+from flows.io.staging.typed import TypedTable, typed_table, with_reasons
 from schemas.errors import ExtractError, SourceError
 from schemas.registry import Dataset
 from schemas.source import Source
@@ -155,7 +155,7 @@ def _run(
     empty = pl.DataFrame(schema={name: dtype for name, dtype in rows.collect_schema().items() if name in names})
     if not good.exists():
         empty.write_parquet(good)
-    return _Sorted(good, pl.read_parquet(bad) if bad.exists() else empty)
+    return _Sorted(good, with_reasons(pl.read_parquet(bad) if bad.exists() else empty, tables))
 
 
 def _lost(found: _Sorted, settled: Duplicates, plan: Plan, driving: TypedTable) -> pl.DataFrame:
@@ -165,11 +165,12 @@ def _lost(found: _Sorted, settled: Duplicates, plan: Plan, driving: TypedTable) 
     decides = frozenset(name for name in plan.mapping.deciding if driving.types.get(name, "text") != "text")
     if outputs == driving.raw.rows or not (decides or driving.raw.ragged):
         return nothing
-    lost = driving.lost(decides).collect(engine="streaming")
+    lost = driving.unreadable_rows(decides)
     if lost.is_empty():
         return nothing
-    kept = pl.scan_parquet(found.path).select(ROW_NO).join(lost.lazy(), on=ROW_NO, how="semi").collect()
-    return lost.filter(~pl.col(ROW_NO).is_in(pl.concat([kept[ROW_NO], found.bad[ROW_NO]]).implode()))
+    kept = pl.scan_parquet(found.path).filter(pl.col(ROW_NO).is_in(lost.implode())).select(ROW_NO).collect()[ROW_NO]
+    lost = lost.filter(~lost.is_in(pl.concat([kept, found.bad[ROW_NO]]).implode()))
+    return driving.cells(None, lost)
 
 
 def _first_line(error: Exception) -> str:

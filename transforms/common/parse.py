@@ -42,14 +42,13 @@ def unreadable_cells(
 
     `values` has the typed value of each raw column to be judged.
     """
-    bad = {name: is_unreadable(name, dtypes[name], conventions, value) for name, value in values.items()}
-    if not bad:
-        return pl.lit("")
     cells = [
-        pl.when(is_bad).then(pl.concat_str(pl.lit(f"{name}="), pl.col(name).cast(pl.String), pl.lit(end)))
-        for name, is_bad in bad.items()
+        pl.when(is_unreadable(name, dtypes[name], conventions, value)).then(
+            pl.concat_str(pl.lit(f"{name}="), pl.col(name).cast(pl.String), pl.lit(end))
+        )
+        for name, value in values.items()
     ]
-    return pl.when(pl.any_horizontal(bad.values())).then(pl.concat_str(cells, ignore_nulls=True)).otherwise(pl.lit(""))
+    return pl.concat_str(cells, ignore_nulls=True) if cells else pl.lit("")
 
 
 def native_type(dtype: pl.DataType) -> RawType:

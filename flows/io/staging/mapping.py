@@ -32,7 +32,8 @@ class MappingSelect:
     `sql` has the technical columns: `_row_no`, and `_bad:<alias>` for each table of its FROM and JOINs. `columns` says
     which columns each raw table must have (None: all, it says `*`), `deciding` which of the driving table's columns
     decide whether a row comes out, `feeds` which raw columns (alias, name) a result column is made of. `judged` names
-    by table the `_bad…` columns that its typed frame must have, and which columns each of them judges (None: all).
+    by table the `_bad…` columns that its typed frame must have, and which columns each of them judges (None: all);
+    their numbers are unique in the SELECT.
     """
 
     dataset: str
@@ -270,7 +271,9 @@ class _Rewriter:
                 return text, False
             inner, named = self._inner_queries(piece, tree)
             cells = list(named.values())
-            combined = cells[0] if len(cells) == 1 else f"concat_ws('', {', '.join(cells)})" if cells else "''"
+            combined = (
+                cells[0] if len(cells) == 1 else f"greatest({', '.join(cells)})" if cells else "cast(null as bigint)"
+            )
             first, node = next(_sources(tree))
             is_raw = isinstance(node, exp.Table) and node.name in self.tables and node.name not in self.tainted
             if tree.args.get("group") or _aggregates(tree):

@@ -7,7 +7,7 @@ import polars as pl
 
 from flows.io.staging.mapping import BAD, ROW_NO
 from flows.io.staging.raw import RawRows
-from flows.io.staging.rows import CELL_END, MISFITS, Plan
+from flows.io.staging.rows import CELL_END, MISFIT, Plan
 from flows.io.staging.typed import RAGGED, TypedTable
 
 MASK = "***"
@@ -45,10 +45,12 @@ def failures(bad: pl.DataFrame, rules: Mapping[str, pl.Expr], plan: Plan, drivin
     own = f"{BAD}:{plan.mapping.driving_alias}"
     for name in (column for column in bad.columns if column.startswith(f"{BAD}:")):
         prefix = "" if name == own else name.removeprefix(f"{BAD}:") + "."
-        for row_no, text in bad.filter(pl.col(name).fill_null("") != "").select(ROW_NO, name).iter_rows():
+        for row_no, text in bad.filter(pl.col(name) != "").select(ROW_NO, name).iter_rows():
             found += _cells(row_no, text, prefix, driving.raw)
-    for row_no, text in bad.filter(pl.col(MISFITS) != "").select(ROW_NO, MISFITS).iter_rows():
-        found += [Failure(row_no, f"{column}|does_not_fit", column, value) for column, value in _split(text)]
+    for name in (column for column in bad.columns if column.startswith(f"{MISFIT}:")):
+        column = name.removeprefix(f"{MISFIT}:")
+        misfits = bad.filter(pl.col(name).is_not_null()).select(ROW_NO, pl.col(name).cast(pl.String))
+        found += [Failure(row_no, f"{column}|does_not_fit", column, value) for row_no, value in misfits.iter_rows()]
     # A NULL that stands for an unreadable cell would break rules that the row itself does not.
     broken_cells = {failure.row_no for failure in found}
     rest = bad.filter(~pl.col(ROW_NO).is_in(list(broken_cells)))
@@ -144,12 +146,12 @@ def sightings(bad: pl.DataFrame, rules: Mapping[str, pl.Expr], plan: Plan) -> pl
     keys = set(plan.contract.key())
     feeds = frozenset(feed for column in keys for feed in plan.mapping.feeds.get(column, ()))
     readable = [rule.fill_null(value=True) for name, rule in rules.items() if name.partition("|")[0] in keys]
-    readable += [~pl.col(MISFITS).str.contains(f"(^|{CELL_END}){name}=") for name in keys]
+    readable += [pl.col(f"{MISFIT}:{name}").is_null() for name in keys if f"{MISFIT}:{name}" in bad.columns]
     for name in (column for column in bad.columns if column.startswith(f"{BAD}:")):
         alias = name.removeprefix(f"{BAD}:")
         of_key = [column for table, column in feeds if table == alias]
         pattern = "|".join(f"{CELL_END}{_escaped(column)}=" for column in (*of_key, RAGGED))
-        text = pl.lit(CELL_END) + pl.col(name).fill_null("")
+        text = pl.lit(CELL_END) + pl.col(name)
         readable.append(~text.str.contains(pattern))
     return bad.filter(pl.all_horizontal(readable)).select(ROW_NO, *SIGHTINGS)
 

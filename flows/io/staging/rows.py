@@ -17,7 +17,7 @@ from schemas.source import Bounds, Mode, Source
 from transforms.common.keys import hash_columns
 
 OK = "_is_good"
-MISFITS = "_misfits"
+MISFIT = "_misfit"
 CELL_END = "\x1f"
 """Ends a `column=value` in the text of unreadable cells."""
 
@@ -53,9 +53,9 @@ class Plan:
 
 
 def project(mapped: pl.LazyFrame, plan: Plan) -> pl.LazyFrame:
-    """The mapped columns in the contract's types, beside `_row_no`, `_bad:…` and `_misfits`.
+    """The mapped columns in the contract's types, beside `_row_no`, `_bad:…` and `_misfit:…`.
 
-    `_misfits` names the cells that the contract's type cannot hold; they are NULL.
+    `_misfit:<column>` has the value where the contract's type cannot hold it; there the column is NULL or rounded.
 
     Raises:
         SourceError: The SELECT lacks a column, has one too many, or one of a type that cannot become the contract's.
@@ -71,11 +71,9 @@ def project(mapped: pl.LazyFrame, plan: Plan) -> pl.LazyFrame:
         value, misfit = _fitted(name, dtype, target, plan)
         values.append(value.alias(name))
         if misfit is not None:
-            cell = pl.concat_str(pl.lit(f"{name}="), pl.col(name).cast(pl.String), pl.lit(CELL_END))
-            misfits.append(pl.when(misfit).then(cell))
+            misfits.append(pl.when(misfit).then(pl.col(name)).alias(f"{MISFIT}:{name}"))
     bad = [name for name in have if name.startswith(f"{BAD}:")]
-    found = pl.concat_str(misfits, ignore_nulls=True) if misfits else pl.lit("")
-    rows = mapped.select(*values, pl.col(ROW_NO).cast(pl.Int64), *bad, found.alias(MISFITS))
+    rows = mapped.select(*values, pl.col(ROW_NO).cast(pl.Int64), *bad, *misfits)
     return rows.with_columns(
         *(pl.col(name).fill_null("") for name in plan.contract.key() if plan.contract.dtypes()[name] == pl.String),
         *(
@@ -192,8 +190,7 @@ def local_day(column: str, plan: Plan) -> pl.Expr:
 
 def checked(rows: pl.LazyFrame, rules: Mapping[str, pl.Expr]) -> pl.LazyFrame:
     """The rows with `_is_good`: no unreadable cell, no misfit, no broken rule."""
-    bad = [name for name in rows.collect_schema().names() if name.startswith(f"{BAD}:") or name == MISFITS]
-    is_clean = [pl.col(name).fill_null("") == "" for name in bad]
+    is_clean = [pl.col(name).is_null() for name in rows.collect_schema() if name.startswith((f"{BAD}:", f"{MISFIT}:"))]
     return rows.with_columns(
         pl.all_horizontal(*is_clean, *(rule.fill_null(value=True) for rule in rules.values())).alias(OK)
     )
