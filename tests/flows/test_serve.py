@@ -34,8 +34,7 @@ def test_serve_runs_what_is_asked_for_until_it_is_stopped(tmp_path: Path):
                 "deployment", "run", deployment, *parameters, "--watch", "--watch-timeout", str(LIMIT_S)
             )
             assert "Completed" in started
-        # nothing was delivered: the night built the empty dimensions, with this home and no other
-        assert "nightly" in home.prefect("flow-run", "ls")
+        # nothing was delivered: the night built the empty dimensions, in this home
         assert home.json("status")["tables"]
         serving.send_signal(signal.SIGINT)
         assert serving.wait(LIMIT_S) == 0, log.read_text()
