@@ -57,7 +57,11 @@ def open(settings: Settings) -> Iterator["Pipeline"]:  # noqa: A001 - read as pi
     startup.migrate(settings)
     work = settings.home / "work"
     work.mkdir(parents=True, exist_ok=True)
-    yield Pipeline(settings, Warehouse.at(url))
+    warehouse = Warehouse.at(url)
+    try:
+        yield Pipeline(settings, warehouse)
+    finally:
+        warehouse.close()
 
 
 class Pipeline:
