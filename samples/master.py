@@ -239,9 +239,9 @@ def _coming_and_going(master: Master) -> pl.DataFrame:
 
 
 def _item_costs(master: Master) -> pl.DataFrame:
-    """Cost of every item from the year's start; of made items at a site again from the simulation's tenth day."""
+    """Cost of every item of old; of made items at one site again from the simulation's tenth day."""
     plan, cost = master.plan, master.cost_cents
-    year = date(plan.start.year, 1, 1)
+    of_old = date(2020, 1, 1)
 
     def rows(index: Array, site: str, since: date, pct: int) -> pl.DataFrame:
         cents = cost[index] * pct
@@ -260,7 +260,7 @@ def _item_costs(master: Master) -> pl.DataFrame:
 
     everything = np.r_[master.raw, master.made]
     later = plan.start + timedelta(days=min(10, plan.days - 1))
-    return pl.concat([rows(everything, "", year, 100), rows(master.made, "1000", later, 103)])
+    return pl.concat([rows(everything, "", of_old, 100), rows(master.made, "1000", later, 103)])
 
 
 def _accounts() -> pl.DataFrame:
@@ -283,7 +283,10 @@ def _cost_centers(master: Master) -> pl.DataFrame:
 
 def _fiscal_periods(plan: Plan) -> pl.DataFrame:
     last = plan.start + timedelta(days=plan.days)
-    starts = pl.date_range(date(plan.start.year, 1, 1), date(last.year, 12, 1), "1mo", eager=True).alias("starts_on")
+    # The year before stays listed, so that a long history ends few periods at a time.
+    starts = pl.date_range(date(plan.start.year - 1, 1, 1), date(last.year, 12, 1), "1mo", eager=True).alias(
+        "starts_on"
+    )
     return pl.DataFrame([starts]).select(
         calendar_id=pl.lit("TW"),
         period_id=pl.col("starts_on").dt.strftime("%Y-%m"),
