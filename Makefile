@@ -24,8 +24,9 @@ format: setup
 	$(BIN)/ruff format --quiet
 	$(BIN)/sqlfluff fix --quiet sql
 
+# make bench, or a part of it: make bench BENCH=day SIZE=0.05
 bench: setup
-	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks $(BENCH) $(if $(SIZE),--size $(SIZE))
 
 # make migration m="why the tables change": writes the next revision from the contracts
 migration: setup
