@@ -51,9 +51,8 @@ def _with_order(delivery: "Delivery") -> pl.DataFrame:
 def current_rows(deliveries: Iterable["Delivery"]) -> dict[str, pl.DataFrame]:
     """Current rows of each `source.dataset` after a set of deliveries; datasets never delivered are left out."""
     by_name: dict[str, list[pl.DataFrame]] = {}
-    for delivery in deliveries:
-        if not delivery.is_copy:
-            by_name.setdefault(delivery.name, []).append(_with_order(delivery))
+    for delivery in _slots(deliveries)[0]:
+        by_name.setdefault(delivery.name, []).append(_with_order(delivery))
     resolve = {"delta": _of_deltas, "append": _of_appends, "snapshot": _of_complete, "period": _of_complete}
     return {
         name: resolve[mode(name)](pl.concat(frames), name.partition(".")[2]).select(pl.exclude("^_.*$"))
@@ -106,8 +105,15 @@ def _content(delivery: "Delivery", twice: set[tuple[str, int]]) -> pl.DataFrame:
 
 
 def _slots(deliveries: Iterable["Delivery"]) -> tuple[list["Delivery"], set[tuple[str, int]]]:
-    every = list(deliveries)
-    return [one for one in every if not one.is_copy], {(one.name, one.night) for one in every if one.is_copy}
+    """One delivery for each slot and revision, and the (name, night) of those whose file came twice."""
+    found: dict[tuple[str, int, str, int], Delivery] = {}
+    twice = set()
+    for one in deliveries:
+        key = (one.name, one.night, one.period, one.revision)
+        if key in found:
+            twice.add((one.name, one.night))
+        found.setdefault(key, one)
+    return list(found.values()), twice
 
 
 def _slot_columns(delivery: "Delivery") -> dict[str, object]:
