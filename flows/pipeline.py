@@ -4,7 +4,6 @@ Flows call these as tasks; nothing here knows Prefect.
 """
 
 import json
-import shutil
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,8 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
-
-import polars as pl
 
 from flows import startup
 from flows.io import closing, dirty, gates, ledger
@@ -24,12 +21,12 @@ from flows.io.pull import load_sources, pull
 from flows.io.pull.deliveries import Delivery
 from flows.io.staging.pseudonym import pseudonymiser
 from flows.io.tables import TableBuilder
-from flows.io.take import Taker, TakenExtract
+from flows.io.take import TakenExtract, Taker
 from flows.io.warehouse import Warehouse
 from flows.report import BuiltTable, RunReport
 from flows.settings import Settings
 from schemas.catalog import DIMENSIONS, FACTS
-from schemas.registry import ALL_SOURCES, UNDATED
+from schemas.registry import ALL_SOURCES
 from schemas.source import Source
 
 AT_ONCE = 2

@@ -23,7 +23,10 @@ CONFORMED_ENTITIES = frozenset({"account", "cost_center", "item", "site", "suppl
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """The document a row belongs to: rows of different datasets with equal (entity, code space, columns) belong together."""
+    """The document a row belongs to.
+
+    Rows of different datasets with equal (entity, code space, columns) belong together.
+    """
 
     entity: str
     columns: tuple[str, ...]
@@ -87,9 +90,8 @@ class LookBack:
 class Whole:
     """Read whole; any change touches every slice. For small tables that hardly ever change.
 
-    Also for codes that the driving rows reach only through other master data. The fields narrow what is touched, and
-    may be ignored: a code that none of the datasets `used_by` refers to touches nothing, `valid_from` and `columns` are
-    as in Reference.
+    Also for codes that the driving rows reach only through other master data: then a code that none of the datasets
+    `used_by` refers to touches nothing. `entity`, `valid_from` and `columns` are as in Reference.
     """
 
     entity: str | None = None

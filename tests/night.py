@@ -6,9 +6,9 @@ from pathlib import Path
 import polars as pl
 
 from flows import pipeline
+from flows.io.warehouse import Warehouse
 from flows.report import RunReport
 from flows.settings import Settings
-from flows.io.warehouse import Warehouse
 
 VOLATILE = ("published_at", "extract_id")
 """Columns that tell when and by what a row came; everything else must not depend on either."""

@@ -97,9 +97,7 @@ def _read_existing(session: Session, stream: Stream, extract: Extract, staged: S
         rows = session.fetch(f"select {columns} from {table}")
         return _Existing(_typed(rows), is_whole=True, accept_count=stream.accept_count)
     keys = pl.scan_parquet(staged.rows).select(key_hash="_key_hash").collect()
-    session.load_temporary(
-        pl.concat([keys, staged.sightings.select(key_hash="_key_hash")]).unique(), "incoming_key"
-    )
+    session.load_temporary(pl.concat([keys, staged.sightings.select(key_hash="_key_hash")]).unique(), "incoming_key")
     rows = session.fetch(f"select {columns} from {table} inner join pg_temp.incoming_key using (key_hash)")
     if staged.gives_coverage:
         # Keys of the period that the delivery may lack.
@@ -148,7 +146,7 @@ def _accept_keyed(
     orders = ledger.extract_orders(session, stream.stream_id)
     rank = int(orders.filter(pl.col("extract_id") == extract.extract_id)["rank"].item())
     before = ledger.scopes(session, stream, orders)
-    claimed = before + [rules.Scope(extract.at, rank, extract.period_start, extract.period_end)]
+    claimed = [*before, rules.Scope(extract.at, rank, extract.period_start, extract.period_end)]
     group = _new_group(session, stream, extract.extract_id)
     incoming = _incoming(staged.rows, extract.mode)
     if not stream.key_count and not before and not staged.sightings.height:
@@ -171,9 +169,7 @@ def _accept_keyed(
     return change, gives_coverage
 
 
-def _touched(
-    settled: pl.LazyFrame, before: list[rules.Scope], after: list[rules.Scope]
-) -> tuple[pl.DataFrame, float]:
+def _touched(settled: pl.LazyFrame, before: list[rules.Scope], after: list[rules.Scope]) -> tuple[pl.DataFrame, float]:
     """Both sides of every row whose version or presence changes, and the share (%) of present rows that vanish."""
     was, is_ = rules.is_present(before), rules.is_present(after, "new_")
     judged = settled.with_columns(_was=was.fill_null(value=False), _is=is_.fill_null(value=False))
@@ -215,9 +211,7 @@ def _fill_partition(session: Session, stream: Stream, rows: pl.DataFrame) -> Non
     session.execute(f"alter table {table} add primary key (stream_id, key_hash)")
     session.execute(f"alter table {table} add check (stream_id = {stream.stream_id})")
     session.execute(f"alter table ops.current_key attach partition {table} for values in ({stream.stream_id})")
-    session.execute(
-        "update ops.stream set key_count = $1 where stream_id = $2", rows.height, stream.stream_id
-    )
+    session.execute("update ops.stream set key_count = $1 where stream_id = $2", rows.height, stream.stream_id)
 
 
 def _new_group(session: Session, stream: Stream, extract_id: int) -> int:
@@ -244,7 +238,7 @@ def _write_settled(
     repeated, others = pl.collect_all(
         [
             settled.filter(follows).group_by("version_sighting").len("hits"),
-            settled.filter(~follows).select(*columns, is_known=pl.col("s_rank").is_not_null(), *_IS_CHANGED),
+            settled.filter(~follows).select(*columns, _IS_CHANGED, is_known=pl.col("s_rank").is_not_null()),
         ]
     )
     moved = _groups_to_move(existing, repeated)
@@ -261,7 +255,7 @@ def _write_settled(
     _upsert(session, stream, updates.rename(_NEW), inserts.rename(_NEW))
 
 
-_IS_CHANGED = ((pl.col("is_new_version") | pl.col("takes_order") | pl.col("is_seen")).alias("is_changed"),)
+_IS_CHANGED = (pl.col("is_new_version") | pl.col("takes_order") | pl.col("is_seen")).alias("is_changed")
 
 
 def _groups_to_move(existing: _Existing, repeated: pl.DataFrame) -> list[int]:

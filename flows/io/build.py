@@ -101,8 +101,8 @@ class FactBuilder:
                 wanted = pl.concat(links).drop_nulls().unique().collect()
                 inputs[name] = current_rows(self._session, self._lake, DATASETS[name], Links(wanted))
         built = self._transform(**inputs, **self._options)
-        rows = complete(built, fact, chunk.slices["day"]).collect(engine="streaming")
-        return rows, driving if len(fact.driving) == 1 else None
+        complete_rows = complete(built, fact, chunk.slices["day"]).collect(engine="streaming")
+        return complete_rows, driving if len(fact.driving) == 1 else None
 
     def _days_read(self, chunk: Chunk, dataset: str) -> list[date]:
         way = self._fact.inputs[dataset]

@@ -23,7 +23,8 @@ _KEYS = ("_key_hash", "_payload_hash")
 class Which(Protocol):
     """Which rows of a stream are wanted."""
 
-    def of(self, session: Session, stream: Stream) -> "Selection": ...
+    def of(self, session: Session, stream: Stream) -> "Selection":
+        """The condition, for a stream."""
 
 
 class Selection:

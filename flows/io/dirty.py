@@ -16,8 +16,8 @@ from schemas.registry import ALL_SOURCES, UNDATED, Driving, Fact, Linked, LookBa
 MANY_LINKS = 50_000
 """From this many documents on, it is asked first whether every slice is dirty already."""
 
-_SLICES = {"source": pl.String, "day": pl.Date}
-_CODES = {"entity": pl.String, "code_space": pl.String, "code": pl.String, "valid_from": pl.Date}
+_SLICES = pl.Schema({"source": pl.String(), "day": pl.Date()})
+_CODES = pl.Schema({"entity": pl.String(), "code_space": pl.String(), "code": pl.String(), "valid_from": pl.Date()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,8 @@ def mark(session: Session, lake: Lake, extract: Extract, change: Change, seen: S
         slices.append(table_slices(["dim_date"]))
     for dimension in DIMENSIONS.values():
         is_changed = extract.dataset in dimension.inputs and change.rows.height
-        is_named = "code_span" in dimension.inputs and (dimension.entity in seen.new_codes or (dimension.entity is None and seen.new_codes))
+        names_a_new_code = seen.new_codes if dimension.entity is None else {dimension.entity} & seen.new_codes
+        is_named = "code_span" in dimension.inputs and names_a_new_code
         if is_changed or is_named:
             slices.append(table_slices([dimension.name]))
     reason = f"{extract.source}.{extract.dataset} {extract.slot}"
@@ -71,7 +72,7 @@ def mark_slices(session: Session, slices: pl.DataFrame, reason: str) -> None:
 
 def table_slices(names: list[str]) -> pl.DataFrame:
     """The one slice of each of some tables that are one slice."""
-    schema = {"fact": pl.String} | _SLICES
+    schema = {"fact": pl.String(), **_SLICES}
     rows = {"fact": names, "source": [ALL_SOURCES] * len(names), "day": [UNDATED] * len(names)}
     return pl.DataFrame(rows, schema=schema)
 
@@ -111,12 +112,10 @@ class _Touched:
             case LookBack():
                 first = rows.select(pl.col("row_date").unique().alias("rate_date"))
                 days = self._stream_days(driving)
-                reach = pl.col("day").is_between(
-                    pl.col("rate_date"), pl.col("rate_date").dt.offset_by(f"{way.days}d")
-                )
+                reach = pl.col("day").is_between(pl.col("rate_date"), pl.col("rate_date").dt.offset_by(f"{way.days}d"))
                 return days.join_where(first, reach).select(_SLICES.keys()).unique()
             case Whole():
-                return self._stream_days(driving)
+                return self._stream_days(driving) if self._is_used(way) else pl.DataFrame(schema=_SLICES)
 
     def _stream_days(self, stream_ids: list[int]) -> pl.DataFrame:
         return self._session.fetch(
@@ -173,19 +172,33 @@ class _Touched:
         inside = pl.col("day").is_between(pl.max_horizontal("first_date", "valid_from"), pl.col("last_date"))
         return days.join(uses, on="stream_id").filter(inside).select(_SLICES.keys()).unique().cast(_SLICES)
 
-    def _changed_codes(self, way: Reference) -> pl.DataFrame:
+    def _is_used(self, way: Whole) -> bool:
+        """Whether any dataset through which the fact reaches the codes refers to a changed one."""
+        if not way.used_by:
+            return True
+        self._session.load_temporary(self._changed_codes(way), "changed_code")
+        users = [s.stream_id for s in self._streams if s.dataset in way.used_by]
+        return bool(users) and bool(self._session.fetch(_USES, users).height)
+
+    def _changed_codes(self, way: Reference | Whole) -> pl.DataFrame:
         """entity, code_space, code, valid_from of the master rows that changed, old and new."""
         dataset = DATASETS[self._extract.dataset]
-        rows = self._lake.scan(dataset).join(self._change.rows.lazy().select(_key_hash="key_hash"), on="_key_hash", how="semi")
+        changed = self._change.rows.lazy().select(_key_hash="key_hash")
+        rows = self._lake.scan(dataset).join(changed, on="_key_hash", how="semi")
         valid_from = pl.col(way.valid_from) if way.valid_from else pl.lit(None, dtype=pl.Date)
         if way.entity is None:
             own = rows.select("entity", "code_space", "code", valid_from=valid_from)
             master = rows.select("entity", code_space="master_code_space", code="master_code", valid_from=valid_from)
-            codes = [own, master]
-        else:
-            column = next(c for c, e in dataset.coded_columns().items() if e == way.entity and c in dataset.contract.key())
-            codes = [rows.select(pl.lit(way.entity).alias("entity"), pl.col(f"_space_{column}").alias("code_space"), pl.col(column).alias("code"), valid_from=valid_from)]
-        return pl.concat(codes).unique().collect().cast(_CODES)
+            return pl.concat([own, master]).unique().collect().cast(_CODES)
+        coded, key = dataset.coded_columns(), dataset.contract.key()
+        column = next(name for name, entity in coded.items() if entity == way.entity and name in key)
+        codes = rows.select(
+            pl.lit(way.entity).alias("entity"),
+            pl.col(f"_space_{column}").alias("code_space"),
+            pl.col(column).alias("code"),
+            valid_from=valid_from,
+        )
+        return codes.unique().collect().cast(_CODES)
 
 
 _USES = """

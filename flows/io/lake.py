@@ -121,7 +121,7 @@ class Lake:
 
 
 def months_between(first: date, last: date) -> list[str]:
-    """Partitions from one day to another: `2026-03`, …"""
+    """Partitions from one day to another, as `2026-03`."""
     count = (last.year - first.year) * 12 + last.month - first.month
     return [
         f"{first.year + (first.month - 1 + i) // 12:04d}-{(first.month - 1 + i) % 12 + 1:02d}" for i in range(count + 1)
@@ -137,11 +137,10 @@ def _batches(rows: Path, schema: pa.Schema, keep: pl.DataFrame | None) -> Iterat
         return
     with pq.ParquetFile(rows) as file:
         for batch in file.iter_batches(BATCH_ROWS, columns=staged):
-            part = pl.from_arrow(batch)
-            if isinstance(part, pl.DataFrame):
-                yield from _with_month(part.select(staged), schema)
+            yield from _with_month(pl.DataFrame(batch).select(staged), schema)
 
 
 def _with_month(part: pl.DataFrame, schema: pa.Schema) -> list[pa.RecordBatch]:
     month = pl.col("_date").dt.strftime("%Y-%m").alias(MONTH)
-    return part.with_columns(month).to_arrow().cast(schema).to_batches()
+    batches: list[pa.RecordBatch] = part.with_columns(month).to_arrow().cast(schema).to_batches()
+    return batches

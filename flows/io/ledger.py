@@ -9,7 +9,6 @@ import polars as pl
 from flows.io.warehouse import Session, Warehouse
 from transforms.common.accept import Scope
 
-
 COUNTS = ("rows_in", "rows_accepted", "rows_quarantined", "rows_duplicate", "rows_excluded")
 """Columns of ops.extract that balance: rows_in is the sum of the others."""
 
@@ -98,7 +97,7 @@ def register(
     landed_at: datetime,
 ) -> Extract:
     """Record that a delivery has landed. The same delivery again finds its first record."""
-    start, end = period if period else (None, None)
+    start, end = period or (None, None)
     session.execute(
         "insert into ops.extract (stream_id, source, dataset, slot, revision, content_hash, mode, as_of, period_start,"
         " period_end, file, landed_at, state)"

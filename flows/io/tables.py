@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 
 import polars as pl
 
-from flows.io import gates, ledger
+from flows.io import gates
 from flows.io.build import Chunk, FactBuilder, chunks, dirty_slices, transform_of, whole_table
 from flows.io.current import Everything, current_rows
 from flows.io.journal import Journal

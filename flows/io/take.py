@@ -54,8 +54,8 @@ class Taker:
     def take(self, delivery: Delivery, extract: Extract) -> TakenExtract:
         """Stage, gate and accept a delivery.
 
-        What is wrong with the delivery itself blocks it and is returned; errors of the lake or the warehouse are raised,
-        and the delivery stays pending.
+        What is wrong with the delivery itself blocks it and is returned; errors of the lake or the warehouse are
+        raised, and the delivery stays pending.
         """
         folder = self.work / f"extract-{extract.extract_id}"
         shutil.rmtree(folder, ignore_errors=True)
@@ -67,7 +67,7 @@ class Taker:
                 staged = self._stage(delivery, extract, folder)
                 failed = self._judge(extract, staged)
             counts = staged.counts
-            taken = replace(taken, **counts)
+            taken = _counted(taken, counts)
             journal.keep_quarantined(self.warehouse, extract.extract_id, staged.quarantined, datetime.now(UTC))
             if failed:
                 return self._block(extract, taken, failed, counts)
@@ -80,9 +80,7 @@ class Taker:
 
     def _stage(self, delivery: Delivery, extract: Extract, folder: Path) -> Staged:
         dataset = DATASETS[extract.dataset]
-        return stage(
-            delivery, self.source, dataset, folder, extract_id=extract.extract_id, pseudonym=self.pseudonym
-        )
+        return stage(delivery, self.source, dataset, folder, extract_id=extract.extract_id, pseudonym=self.pseudonym)
 
     def _judge(self, extract: Extract, staged: Staged) -> str:
         """What the gates hold against the delivery; '' if nothing."""
@@ -121,6 +119,10 @@ class Taker:
     def _block(self, extract: Extract, taken: TakenExtract, why: str, counts: dict[str, int]) -> TakenExtract:
         ledger.block(self.warehouse, extract, why, counts)
         return replace(taken, state="blocked", message=why)
+
+
+def _counted(taken: TakenExtract, counts: dict[str, int]) -> TakenExtract:
+    return TakenExtract(taken.source, taken.dataset, taken.slot, taken.state, **counts)  # type: ignore[arg-type]
 
 
 def _whole(value: float | None) -> int | None:

@@ -28,7 +28,8 @@ def quote(identifier: str) -> str:
 class Session:
     """A connection whose statements form one transaction until `commit`."""
 
-    def __init__(self, connection: adbc_driver_manager.dbapi.Connection) -> None:
+    def __init__(self, connection: Any) -> None:
+        """`connection` is one of ADBC's; SQLAlchemy's pool does not say so."""
         self._connection = connection
 
     def execute(self, sql: str, *parameters: Any) -> int:
@@ -72,7 +73,10 @@ class Session:
 
 
 class Warehouse:
-    """Where the mart and the ledger live; opens sessions. Connections are kept: opening one takes a hundred statements' time."""
+    """Where the mart and the ledger live; opens sessions.
+
+    Connections are kept, because opening one takes as long as a hundred statements.
+    """
 
     def __init__(self, url: str) -> None:
         self._url = url

@@ -25,7 +25,7 @@ def test_facts_equal_the_truth_and_a_second_night_writes_nothing(
 ) -> None:
     company.write(settings.landing, dirt=DIRT)
     report = run_night(settings)
-    assert [problem for problem in report.problems] == []
+    assert report.problems == []
     truth = company.truth(company.deliveries(dirt=DIRT))
     assert set(truth) == set(FACTS)
     for name, want in truth.items():

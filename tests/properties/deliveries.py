@@ -112,12 +112,14 @@ def expected(deliveries: list[Given]) -> Expected:
 
 def _rows(mode: str, period: int | None) -> st.SearchStrategy[tuple[Row, ...]]:
     days = st.integers(0, DAYS - 1) if period is None else st.integers(2 * period, 2 * period + 1)
+    # A minute past noon or midnight, so that it never ties with an as_of.
+    minutes = st.integers(0, 8).map(lambda half_days: half_days * 720 + 1)
     row = st.builds(
         Row,
         key=st.integers(0, KEYS - 1),
         day=days,
         quantity=st.integers(1, 2),
-        updated=st.none() | st.integers(0, 4 * 24 * 60 // 720).map(lambda n: n * 720 + 1) if mode == "delta" else st.none(),
+        updated=st.none() | minutes if mode == "delta" else st.none(),
         is_deleted=st.booleans() if mode == "delta" else st.just(value=False),
         is_quarantined=st.sampled_from([False, False, False, True]),
     )

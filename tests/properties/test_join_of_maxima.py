@@ -62,17 +62,14 @@ class PureLedger:
     def present(self) -> dict[int, tuple[date, int]]:
         """key → (day, payload) of the rows that count."""
         newest: dict[int | None, Given] = {}
-        for given in self.accepted:
-            if given.gives_coverage and (given.period not in newest or given.order > newest[given.period].order):
-                newest[given.period] = given
+        for one in self.accepted:
+            if one.gives_coverage and (one.period not in newest or one.order > newest[one.period].order):
+                newest[one.period] = one
         scopes = [
-            rules.Scope(given.at, self._rank(given, self.every), *(given.bounds or (None, None)))
-            for given in newest.values()
+            rules.Scope(one.at, self._rank(one, self.every), *(one.bounds or (None, None))) for one in newest.values()
         ]
         rows = rules.with_orders(self.rows.lazy(), self.groups).filter(rules.is_present(scopes)).collect()
-        return {
-            row["key_hash"]: (row["row_date"], row["payload_hash"] % 10) for row in rows.iter_rows(named=True)
-        }
+        return {row["key_hash"]: (row["row_date"], row["payload_hash"] % 10) for row in rows.iter_rows(named=True)}
 
 
 def _pure_rows(given: Given, *, quarantined: bool) -> pl.LazyFrame:
@@ -188,7 +185,9 @@ class RealLedger:
         which = Everything() if days is None else Days(days)
         with self.warehouse.session() as session:
             rows = current_rows(session, self.lake, DATASET, which, source=self.source).collect()
-        found = {int(row["line_no"]): (row["ordered_on"], int(row["ordered_qty"])) for row in rows.iter_rows(named=True)}
+        found = {
+            int(row["line_no"]): (row["ordered_on"], int(row["ordered_qty"])) for row in rows.iter_rows(named=True)
+        }
         assert len(found) == rows.height
         return found
 

@@ -13,16 +13,16 @@ from datetime import date, datetime
 
 import polars as pl
 
-EXISTING = {
-    "key_hash": pl.Int64,
-    "payload_hash": pl.Int64,
-    "row_date": pl.Date,
-    "link_hash": pl.Int64,
-    "version_sighting": pl.Int32,
+EXISTING: dict[str, pl.DataType] = {
+    "key_hash": pl.Int64(),
+    "payload_hash": pl.Int64(),
+    "row_date": pl.Date(),
+    "link_hash": pl.Int64(),
+    "version_sighting": pl.Int32(),
     "version_at": pl.Datetime("us", "UTC"),
-    "seen_sighting": pl.Int32,
+    "seen_sighting": pl.Int32(),
     "seen_at": pl.Datetime("us", "UTC"),
-    "is_deleted": pl.Boolean,
+    "is_deleted": pl.Boolean(),
 }
 """Columns of ops.current_key beside its stream."""
 
