@@ -3,8 +3,10 @@
 import gzip
 import re
 import resource
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,9 +16,6 @@ import pytest
 from flows import startup
 from flows.runs import RUN_LOCK
 from tests.flows.conftest import Home
-
-QUICK_S = 5
-"""A night without news takes 2 to 3 s of processor time; half as much again on a machine that is busy otherwise."""
 
 SAMPLE = ("--days", "4", "--scale", "0.2")
 
@@ -75,18 +74,24 @@ def test_rows_are_neither_lost_nor_made_up(practised: Home):
 
 def test_the_second_night_says_that_nothing_is_new_quickly(practised: Home):
     rows = _ledger(practised, "select fact, source, day, generation, published_at from ops.slice order by 1, 2, 3")
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    said = practised.opsmart("nightly")
-    seconds = time.monotonic() - began
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert "Nothing is new" in said
-    assert (
-        _ledger(practised, "select fact, source, day, generation, published_at from ops.slice order by 1, 2, 3") == rows
+    alone = _processor_seconds(lambda: subprocess.run([sys.executable, "-c", "import prefect.flows"], check=True))
+    said: list[str] = []
+    night = min(_processor_seconds(lambda: said.append(practised.opsmart("nightly"))) for _ in range(2))
+    assert all("Nothing is new" in text for text in said)
+    assert rows == _ledger(
+        practised, "select fact, source, day, generation, published_at from ops.slice order by 1, 2, 3"
     )
-    # processor time does not depend on what else the machine does
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    assert used < QUICK_S, f"{used:.1f} s of processor time, {seconds:.1f} s by the clock"
-    assert _flow_runs(practised)[-1] == ("nightly", "Completed")
+    # Prefect's import takes one second on an idle machine, a night without news may take four
+    assert night < 4 * alone, f"{night:.1f} s of processor time; importing Prefect alone takes {alone:.1f} s"
+    assert _flow_runs(practised)[-2:] == [("nightly", "Completed")] * 2
+
+
+def _processor_seconds(work: Callable[[], object]) -> float:
+    """Processor time of the commands that `work` runs: the clock would measure what else the machine does."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    work()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def test_a_plan_changes_nothing(practised: Home):
