@@ -292,6 +292,20 @@ def _started_at(pid: int) -> float | None:
         return None
 
 
+def remember_process(file: Path, pid: int) -> None:
+    """Writes down a process so that `remembered_process` finds it again, and no later one with the same number."""
+    _write_private(file, json.dumps({"pid": pid, "started_at": _started_at(pid)}))
+
+
+def remembered_process(file: Path) -> psutil.Process | None:
+    """The process written down in `file`, if it is still alive."""
+    try:
+        known = json.loads(file.read_text(encoding="utf-8"))
+        return psutil.Process(known["pid"]) if _started_at(known["pid"]) == known["started_at"] else None
+    except (FileNotFoundError, ValueError, KeyError, psutil.NoSuchProcess):
+        return None
+
+
 def _signal(pid: int, number: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, number)
