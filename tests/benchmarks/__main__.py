@@ -18,6 +18,8 @@ def main(argv: Sequence[str] | None = None) -> list[Report]:
     """Run the benchmarks that are asked for (all where none is)."""
     args = _arguments(argv)
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=120)
     found = machine()
     load = found["load"][0]
     console.print(f"{found['cores']} cores, {found['memory_gb']} GB, load {load:.1f}", highlight=False)

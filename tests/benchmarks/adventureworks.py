@@ -6,24 +6,21 @@ The files are those of `../shared/tools/scale.py`. Two homes, because a source i
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import psycopg
 import yaml
 
 from flows.io import embedded_server
-from flows.io.pull import load_source
 from schemas.catalog import FACTS
-from tests.benchmarks import data
+from tests.benchmarks import data, scaled
 from tests.benchmarks.home import ROOT, Home, opened
-from tests.benchmarks.report import Check, Report, Say, brief
+from tests.benchmarks.report import Check, Report, Say, brief, cpu
+from tests.benchmarks.scaled import SOURCE, STAMPED
 
 COPIES = 50
-SOURCE = ROOT / "sql" / "sources" / "adventureworks"
 CHANGED_AT = {
     "purchase_order_line": "greatest(d.ModifiedDate, h.ModifiedDate)",
     "goods_receipt": "greatest(d.ModifiedDate, h.ModifiedDate)",
@@ -34,8 +31,6 @@ CHANGED_AT = {
 
 DELTA = (*CHANGED_AT, "gl_entry", "budget_line")
 """Datasets of the scaled files. The ledger's rows say no moment of change: the delivery's day orders them."""
-
-STAMPED = ("purchase_order_header", "purchase_order_detail", "work_order", "work_order_routing")
 
 # What the design measured beside a floor of 15 s: 8 s, 12 s and 4 s.
 FIRST, DELTA_NIGHT, WHOLE_NIGHT, NOTHING = 2.0, 8 / 15, 12 / 15, 4 / 15
@@ -51,9 +46,9 @@ def run(folder: Path, copies: int, at_once: int, say: Say) -> Report | str:
 
     def write(target: Path) -> None:
         say(f"writing {copies} copies")
-        write_files(target, real / "adventureworks", scale, copies)
+        scaled.write_files(target, real / "adventureworks", scale, copies)
 
-    programs = (scale, scale.with_name("layout.py"), Path(__file__))
+    programs = (scale, scale.with_name("layout.py"), Path(scaled.__file__))
     files = data.cached(folder / "data", f"adventureworks-{copies}", programs, write)
     nights: dict[str, dict[str, Any]] = {}
     with opened(folder / "work" / "aw-whole", _project(folder / "work" / "project-whole", is_delta=False)) as home:
@@ -106,73 +101,13 @@ def _report(
     }
     for name, target in ratios.items():
         report.check(Check(f"{name}, whole / floor", nights[name]["whole_s"] / floor_s, round(target, 3)))
+    report.check(Check("first night / floor in CPU seconds", cpu(nights["first night"]) / cpu(floor)))
     report.check(Check("nothing new by `opsmart nightly` / floor", nothing_cli / floor_s, round(NOTHING, 3)))
     report.check(Check("peak memory, MB", max(night["peak_mb"] for night in nights.values()), 2048))
     different = [name for name in FACTS if marts["whole"][name] != marts["delta"][name]]
     report.check(Check("facts that differ between deltas and whole files", len(different), 0))
     report.notes += [f"{name} differs: {marts['whole'][name]} and {marts['delta'][name]}" for name in different]
     return report
-
-
-def write_files(target: Path, source: Path, scale: Path, copies: int) -> None:
-    """night1, night2_full and night2_closed, each as `adventureworks/oltp|dw/…`."""
-    scaled = target / "scaled"
-    subprocess.run([sys.executable, scale, source, str(copies), scaled], check=True)
-    for night in ("night1", "night2_full"):
-        (target / night).mkdir()
-        (scaled / night).rename(target / night / "adventureworks")
-    # scale.py leaves out files that only dimensions read.
-    for raw in load_source(SOURCE).tables.values():
-        for night in ("night1", "night2_full"):
-            file = target / night / "adventureworks" / str(raw.path)
-            if not file.exists():
-                shutil.copyfile(source / str(raw.path), file)
-    close_delta(
-        scaled / "night2_delta", target / "night2_full" / "adventureworks", target / "night2_closed" / "adventureworks"
-    )
-    shutil.rmtree(scaled)
-
-
-def close_delta(delta: Path, full: Path, out: Path) -> None:
-    """The changed rows and those that the mapping joins to them or that are joined to them.
-
-    A changed order's operations come too (the last one carries its pieces), with all operations of their order (which
-    one is the last must show), a line's header, and a changed header's lines.
-    """
-    tables = load_source(SOURCE).tables
-    with duckdb.connect(":memory:") as database:
-        for name in STAMPED:
-            raw = tables[name]
-            for kind, folder in (("changed", delta), ("full", full)):
-                columns = dict.fromkeys(raw.columns, "VARCHAR")
-                database.execute(
-                    f"create table {kind}_{name} as select * from read_csv('{folder / str(raw.path)}', delim = '\t',"
-                    f" header = false, quote = '', escape = '', auto_detect = false, columns = {columns})"
-                )
-        database.execute(
-            "create table wanted_order as select WorkOrderID from changed_work_order"
-            " union select WorkOrderID from changed_work_order_routing"
-        )
-        lines = (
-            "select * from full_purchase_order_detail"
-            " where PurchaseOrderDetailID in (select PurchaseOrderDetailID from changed_purchase_order_detail)"
-            " or PurchaseOrderID in (select PurchaseOrderID from changed_purchase_order_header)"
-        )
-        chosen = {
-            "purchase_order_detail": lines,
-            "purchase_order_header": "select * from full_purchase_order_header"
-            f" where PurchaseOrderID in (select PurchaseOrderID from ({lines}))"
-            " or PurchaseOrderID in (select PurchaseOrderID from changed_purchase_order_header)",
-            "work_order": "select * from full_work_order where WorkOrderID in (from wanted_order)",
-            "work_order_routing": "select * from full_work_order_routing where WorkOrderID in (from wanted_order)",
-        }
-        for name, select in chosen.items():
-            path = out / str(tables[name].path)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            database.execute(f"copy ({select}) to '{path}' (format csv, delimiter '\t', header false, nullstr '')")
-    ledger = out / str(tables["fact_finance"].path)
-    ledger.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(delta / str(tables["fact_finance"].path), ledger)
 
 
 def _project(folder: Path, *, is_delta: bool) -> Path:

@@ -6,7 +6,7 @@ from typing import Any
 from samples import bench_day
 from tests.benchmarks import data
 from tests.benchmarks.home import ROOT, opened
-from tests.benchmarks.report import Check, Report, Say, brief
+from tests.benchmarks.report import Check, Report, Say, brief, cpu
 
 CONFIRMATIONS, ORDER_LINES = 1_000_000, 250_000
 TARGET = 2.0
@@ -37,13 +37,9 @@ def run(folder: Path, size: float, at_once: int, say: Say) -> Report:
     }
     report = Report("day", size, measured)
     report.check(Check("night without start-up / floor", night["seconds"] / floor["seconds"], TARGET))
-    report.check(Check("the same in CPU seconds", _cpu(night) / _cpu(floor)))
+    report.check(Check("the same in CPU seconds", cpu(night) / cpu(floor)))
     report.check(Check("peak memory, MB", night["peak_mb"], 2048))
     report.night("night", night)
     report.steps(night)
     report.floor(floor)
     return report
-
-
-def _cpu(found: dict[str, Any]) -> float:
-    return float(found["cpu_s"] + found["server_cpu_s"])

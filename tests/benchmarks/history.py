@@ -14,7 +14,7 @@ from tests.benchmarks import data
 from tests.benchmarks.changes import write_changes
 from tests.benchmarks.home import ROOT, opened
 from tests.benchmarks.monthly import write_month
-from tests.benchmarks.report import Check, Report, Say, brief
+from tests.benchmarks.report import Check, Report, Say, brief, cpu
 
 ROWS_A_DAY = 50_000
 START = date(2024, 1, 1)
@@ -79,12 +79,9 @@ def _report(size: float, months: int, loads: dict[str, Any], nights: dict[str, l
     report.steps(nights["long"][-1], f"Steps on {months} months (they overlap)")
     report.steps(nights["short"][-1], "Steps on one month (they overlap)")
     seconds = {state: statistics.median(night["seconds"] for night in found) for state, found in nights.items()}
-    cpu = {
-        state: statistics.median(night["cpu_s"] + night["server_cpu_s"] for night in found)
-        for state, found in nights.items()
-    }
+    used = {state: statistics.median(map(cpu, found)) for state, found in nights.items()}
     peak = max(night["peak_mb"] for found in nights.values() for night in found)
     report.check(Check(f"night on {months} months / on one (medians)", seconds["long"] / seconds["short"], TARGET))
-    report.check(Check("the same in CPU seconds", cpu["long"] / cpu["short"]))
+    report.check(Check("the same in CPU seconds", used["long"] / used["short"]))
     report.check(Check("peak memory, MB", peak, 2048))
     return report

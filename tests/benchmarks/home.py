@@ -53,8 +53,13 @@ class Home:
         return self.run("tests.benchmarks.worker", *arguments)
 
     def warm_up(self) -> None:
-        """Load what a night loads, so that no first night pays for reading it from the disk."""
-        self.timed(sys.executable, "-c", "from flows.io import gates; gates.import_great_expectations()")
+        """Load what a night loads, so that it is compiled and no night pays for reading it from the disk."""
+        self.timed(
+            sys.executable,
+            "-c",
+            "import flows.pipeline, flows.io.migrate, tests.benchmarks.floor, tests.benchmarks.worker;"
+            "from flows.io import gates; gates.import_great_expectations()",
+        )
 
     def run(self, module: str, *arguments: str) -> dict[str, Any]:
         """Run a module of the benchmarks; what it wrote as JSON, and `whole_s`."""
@@ -84,13 +89,12 @@ class Home:
 
 @contextmanager
 def opened(folder: Path, project_root: Path = ROOT) -> Iterator[Home]:
-    """A fresh home with its server up, gone afterwards; the program is loaded once before, so that it is compiled."""
+    """A fresh home with its server up; gone afterwards, server included."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     home = Home(folder, project_root)
     try:
         embedded_server.ensure_running(home.settings)
-        home.timed(sys.executable, "-c", "import flows.pipeline, tests.benchmarks.floor, tests.benchmarks.worker")
         yield home
     finally:
         embedded_server.stop(home.settings)

@@ -118,6 +118,11 @@ class Report:
         return path
 
 
+def cpu(found: dict[str, Any]) -> float:
+    """CPU seconds of the process and of PostgreSQL together."""
+    return float(found["cpu_s"] + found["server_cpu_s"])
+
+
 def brief(night: dict[str, Any]) -> str:
     """A night in one line."""
     problems = "".join(f"; {problem}" for problem in night["problems"])
@@ -142,7 +147,7 @@ def machine() -> dict[str, Any]:
 
 def _table(title: str, first: str, *others: str) -> Table:
     table = Table(title=title, title_justify="left")
-    table.add_column(first)
+    table.add_column(first, no_wrap=True)
     for name in others:
         table.add_column(name, justify="right")
     return table

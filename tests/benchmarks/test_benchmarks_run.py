@@ -2,12 +2,9 @@
 
 from pathlib import Path
 
-import pytest
-
 from tests.benchmarks.__main__ import main
 
 
-@pytest.mark.benchmark
 def test_a_tiny_day(tmp_path: Path) -> None:
     (report,) = main(["day", "--size", "0.001", "--folder", str(tmp_path)])
     night, floor = report.measured["night"], report.measured["floor"]
