@@ -28,16 +28,20 @@ def status(*, json: bool = False) -> ExitCode:
 
     with _warehouse() as session:
         extracts, tables = look.last_extracts(session), look.slices(session)
+        landed, problems = _landed(session)
         versions = {name: table.logic_version for name, table in (FACTS | DIMENSIONS).items()}
         stale = look.stale_slices(session, versions)
+    look.add_waiting(extracts, landed)
     if json:
-        console.print_json({"extracts": extracts, "tables": tables, "stale": stale})
+        console.print_json({"extracts": extracts, "tables": tables, "stale": stale, "problems": problems})
         return ExitCode.OK
     if not extracts:
-        console.out.print("No extract has been taken yet: put files into the landing folder, then `opsmart nightly`.")
+        console.out.print("Nothing was delivered yet: put files into the landing folder, then `opsmart nightly`.")
     _show("Extracts", extracts, ("source", "dataset", "slot", "state", "accepted_at"),
           ("rows_in", "rows_accepted", "rows_quarantined", "pending", "blocked"))  # fmt: skip
     _show("Tables", tables, ("table_name", "published_at"), ("row_count", "published", "dirty", "blocked"))
+    for subject, problem in problems.items():
+        console.out.print(f"{subject}: {problem}", markup=False)
     if stale:
         _show("Built by an older logic (opsmart rebuild --stale)", stale, ("table_name",), ("logic_version", "slices"))
     return ExitCode.OK
@@ -123,6 +127,34 @@ def show_quarantine(extract: int, /, *, limit: int = 20, json: bool = False) -> 
         console.out.print(f"Extract {extract}: {found[0]['file']}", markup=False)
         _show("", found, ("row_no", "rule", "column_name", "value", "raw"), ())
     return ExitCode.OK
+
+
+def _landed(session: "Session") -> tuple[dict[tuple[str, str], int], dict[str, str]]:
+    """Files that wait to be taken, counted as deliveries per source and dataset; and what is wrong with sources.
+
+    Databases are not asked: that is the night's work.
+    """
+    from flows.io import look
+    from flows.io.pull import load_sources, pull
+    from flows.settings import load_settings
+    from schemas.errors import OpsmartError, SourceError
+
+    settings = load_settings()
+    broken: dict[str, SourceError] = {}
+    sources = load_sources(settings.sql_root / "sources", settings.sources, broken=broken)
+    waiting: dict[tuple[str, str], int] = {}
+    problems = {name: str(error) for name, error in broken.items()}
+    for name, source in sources.items():
+        try:
+            deliveries = pull(source, settings, with_queries=False).deliveries
+        except OpsmartError as error:
+            problems[name] = str(error)
+            continue
+        settled = look.settled(session, name)
+        for each in deliveries:
+            if (each.dataset, each.slot, each.revision, each.content_hash) not in settled:
+                waiting[name, each.dataset] = waiting.get((name, each.dataset), 0) + 1
+    return waiting, problems
 
 
 @contextmanager

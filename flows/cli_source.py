@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from flows.settings import Settings
-    from flows.source_check import DatasetCheck
+    from flows.source_check import DatasetCheck, SourceCheck
     from schemas.source import Source
 
 source = cyclopts.App(name="source", help="Make, check and list sources.")
@@ -106,12 +106,12 @@ def check(name: str, /, *, newest: int = 3, json: bool = False) -> ExitCode:
     with console.waiting(f"Trying {name} …"):
         from flows.source_check import check_source
 
-        checks = check_source(_source(settings, name), settings, newest=newest)
+        found = check_source(_source(settings, name), settings, newest=newest)
     if json:
-        console.print_json([asdict(check) for check in checks])
+        console.print_json(asdict(found))
     else:
-        _show(checks)
-    return ExitCode.OK if all(check.is_good for check in checks) else ExitCode.FAILED
+        _show(found)
+    return ExitCode.OK if found.is_good else ExitCode.FAILED
 
 
 def _sources(settings: "Settings") -> "Mapping[str, Source]":
@@ -127,19 +127,23 @@ def _source(settings: "Settings", name: str) -> "Source":
     return known[name]
 
 
-def _show(checks: "list[DatasetCheck]") -> None:
+def _show(found: "SourceCheck") -> None:
     from flows import console
 
     columns = ("dataset", "deliveries", "tried", "rows in", "accepted", "quarantined", "duplicate", "excluded")
     rows = [
         (check.dataset, check.deliveries_found, check.deliveries_tried, check.rows_in, check.rows_accepted,
          check.rows_quarantined, check.rows_duplicate, check.rows_excluded)
-        for check in checks
+        for check in found.datasets
     ]  # fmt: skip
     console.out.print(console.table("", columns, rows, numbers_from=1))
-    for check in checks:
+    for check in found.datasets:
         for line in _remarks(check):
             console.out.print(line, markup=False)
+    for problem in found.problems:
+        console.out.print(f"problem: {problem}", markup=False)
+    for file in found.unmatched:
+        console.out.print(f"no table's path matches {file}", markup=False)
 
 
 def _remarks(check: "DatasetCheck") -> list[str]:

@@ -26,6 +26,7 @@ from flows.io.warehouse import Warehouse
 from flows.report import BuiltTable, RunReport
 from flows.settings import Settings
 from schemas.catalog import DIMENSIONS, FACTS
+from schemas.errors import OpsmartError, SourceError
 from schemas.registry import ALL_SOURCES
 from schemas.source import Source
 
@@ -69,7 +70,10 @@ class Pipeline:
         self._lake = Lake(settings.lake)
         self._journal, self._report = Journal(warehouse, "unrecorded"), RunReport("unrecorded")
         self._staging = threading.Lock()
-        self._sources: Mapping[str, Source] = load_sources(settings.sql_root / "sources", settings.sources)
+        self._broken: dict[str, SourceError] = {}
+        self._sources: Mapping[str, Source] = load_sources(
+            settings.sql_root / "sources", settings.sources, broken=self._broken
+        )
         self._pending: dict[str, list[Delivery]] = {}
 
     @contextmanager
@@ -86,9 +90,15 @@ class Pipeline:
             self._journal.end(state, datetime.now(UTC))
 
     def pending_sources(self) -> list[str]:
-        """Sources that have delivered something not yet taken."""
+        """Sources that have delivered something not yet taken; what is wrong with one is a problem of the run."""
+        for name, broken in self._broken.items():
+            self._report.add_problem(name, str(broken))
         for name, source in self._sources.items():
-            pulled = pull(source, self._settings)
+            try:
+                pulled = pull(source, self._settings)
+            except OpsmartError as failed:
+                self._report.add_problem(name, str(failed))
+                continue
             for error in pulled.failed:
                 self._report.add_problem(name, str(error))
             found = self._unsettled([delivery for delivery in pulled.deliveries if delivery.is_complete])

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from flows.io.pull import discover
+from flows.io.pull import pull
 from flows.io.pull.deliveries import Delivery
 from flows.io.stage import Staged, stage
 from flows.io.staging.mapping import analyse
@@ -49,13 +49,28 @@ class DatasetCheck:
         return bool(self.deliveries_tried) and not self.errors and not self.missing_columns
 
 
-def check_source(source: Source, settings: Settings, *, newest: int) -> list[DatasetCheck]:
+@dataclass(frozen=True)
+class SourceCheck:
+    """What trying a source found; `unmatched` are files below its landing folder that no table's path matches."""
+
+    datasets: list[DatasetCheck]
+    problems: list[str]
+    unmatched: list[str]
+
+    @property
+    def is_good(self) -> bool:
+        """Whether all of it would load."""
+        return not self.problems and all(dataset.is_good for dataset in self.datasets)
+
+
+def check_source(source: Source, settings: Settings, *, newest: int) -> SourceCheck:
     """Tries the `newest` deliveries of each dataset of a source.
 
     `missing_columns` of a result are needed ones that the SELECT does not give, `absent_columns` those that may be
     missing. An error of one dataset is noted and the others are tried.
     """
-    deliveries = list(discover(source, settings))
+    pulled = pull(source, settings)
+    deliveries = pulled.deliveries
     checks = []
     for dataset in source.datasets:
         check = DatasetCheck(dataset)
@@ -67,7 +82,8 @@ def check_source(source: Source, settings: Settings, *, newest: int) -> list[Dat
         except OpsmartError as error:
             check.errors.append(str(error))
         checks.append(check)
-    return checks
+    odd = [f"{file}: its name says no slot" for file in pulled.odd]
+    return SourceCheck(checks, [str(error) for error in pulled.failed] + odd, pulled.unmatched)
 
 
 def _compare_columns(check: DatasetCheck, source: Source) -> None:

@@ -15,18 +15,28 @@ with newest as (
     from ops.extract
 ),
 waiting as (
-    select source, dataset, count(*) filter (where state in ('landed', 'staged')) as pending,
-        count(*) filter (where state = 'blocked') as blocked
+    select source, dataset, count(*) filter (where state = 'blocked') as blocked
     from ops.extract
     group by source, dataset
 )
 select
     source, dataset, slot, revision, state, landed_at, accepted_at, blocked_by, file,
-    rows_in, rows_accepted, rows_quarantined, pending, blocked
+    rows_in, rows_accepted, rows_quarantined, 0 as pending, blocked
 from newest
 inner join waiting using (source, dataset)
 where place = 1
 order by source, dataset
+"""
+
+_COLUMNS = (
+    "source", "dataset", "slot", "revision", "state", "landed_at", "accepted_at", "blocked_by", "file",
+    "rows_in", "rows_accepted", "rows_quarantined", "pending", "blocked",
+)  # fmt: skip
+
+_SETTLED = """
+select dataset, slot, revision, content_hash
+from ops.extract
+where source = $1 and state in ('accepted', 'blocked', 'superseded')
 """
 
 _SLICES = """
@@ -74,6 +84,21 @@ limit $2::bigint
 def last_extracts(session: Session) -> Rows:
     """Per source and dataset: the newest extract, and how many wait or are blocked."""
     return session.fetch(_LAST_EXTRACTS).to_dicts()
+
+
+def settled(session: Session, source: str) -> set[tuple[Any, ...]]:
+    """Dataset, slot, revision and content hash of a source's deliveries that were accepted, blocked or superseded."""
+    return set(session.fetch(_SETTLED, source).iter_rows())
+
+
+def add_waiting(extracts: Rows, waiting: dict[tuple[str, str], int]) -> None:
+    """Sets `pending` to the deliveries that wait, and adds datasets of which none has been taken yet."""
+    known = {(row["source"], row["dataset"]): row for row in extracts}
+    for row in extracts:
+        row["pending"] = waiting.get((row["source"], row["dataset"]), 0)
+    for source, dataset in sorted(waiting.keys() - known.keys()):
+        empty: dict[str, Any] = dict.fromkeys(_COLUMNS)
+        extracts.append(empty | {"source": source, "dataset": dataset, "pending": waiting[source, dataset]})
 
 
 def slices(session: Session) -> Rows:

@@ -137,8 +137,9 @@ def test_status_and_quarantine_tell_what_is_there(practised: Home):
 def test_a_source_can_be_tried_and_listed(practised: Home):
     names = {entry["source"] for entry in practised.json("source", "list")}
     assert names >= {"sample_erp", "sample_mes", "adventureworks"}
-    checks = practised.json("source", "check", "sample_erp")
-    [lines] = [check for check in checks if check["dataset"] == "purchase_order_line"]
+    found = practised.json("source", "check", "sample_erp")
+    assert not found["problems"]
+    [lines] = [check for check in found["datasets"] if check["dataset"] == "purchase_order_line"]
     assert lines["rows_in"] == sum(
         lines[name] for name in ("rows_accepted", "rows_quarantined", "rows_duplicate", "rows_excluded")
     )

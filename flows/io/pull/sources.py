@@ -1,7 +1,7 @@
 """Source folders: `source.yaml` and the mapping SELECTs beside it, read and checked."""
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,12 @@ from schemas.source import Source, SourceFile
 FILE = "source.yaml"
 
 
-def load_sources(root: Path, extra_folders: Iterable[Path] = ()) -> dict[str, Source]:
+def load_sources(
+    root: Path, extra_folders: Iterable[Path] = (), *, broken: dict[str, SourceError] | None = None
+) -> dict[str, Source]:
     """Every source below `root` and below the extra folders, by name.
+
+    With `broken`, source folders that are wrong are put there, by folder name, and the others are returned.
 
     Raises:
         SourceError: A folder is wrong; the message names file and line.
@@ -28,15 +32,25 @@ def load_sources(root: Path, extra_folders: Iterable[Path] = ()) -> dict[str, So
                 "the folder of sources is not there", where=str(folder), remedy="make it or mend OPSMART_SOURCES"
             )
         for path in sorted(folder.rglob(FILE)):
-            source = load_source(path.parent)
-            if source.name in found:
-                raise SourceError(
-                    f"two sources are named {source.name!r}",
-                    where=f"{path} and {found[source.name].folder / FILE}",
-                    remedy="give one of them another name",
-                )
+            try:
+                source = load_source(path.parent)
+                _refuse_same_name(source, found)
+            except SourceError as error:
+                if broken is None:
+                    raise
+                broken[path.parent.name] = error
+                continue
             found[source.name] = source
     return found
+
+
+def _refuse_same_name(source: Source, found: Mapping[str, Source]) -> None:
+    if source.name in found:
+        raise SourceError(
+            f"two sources are named {source.name!r}",
+            where=f"{source.folder / FILE} and {found[source.name].folder / FILE}",
+            remedy="give one of them another name",
+        )
 
 
 def load_source(folder: Path) -> Source:
