@@ -43,7 +43,7 @@ def first_per_link(frame: pl.LazyFrame, *columns: str) -> pl.LazyFrame:
     """One row per linked document, of the source that sorts first, with the columns named."""
     return (
         frame.filter(pl.col("_link_hash").is_not_null())
-        .sort("source")
+        .sort("_link_hash", "source")
         .unique("_link_hash", keep="first", maintain_order=True)
         .select("_link_hash", *columns)
     )
