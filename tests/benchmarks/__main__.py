@@ -1,6 +1,7 @@
 """`python -m tests.benchmarks [NAME …] [--size S]`: measure, print, write JSON below .bench/."""
 
 import argparse
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tests.benchmarks import adventureworks, day, history
-from tests.benchmarks.home import ROOT
+from tests.benchmarks.home import ROOT, BenchmarkError
 from tests.benchmarks.report import Report, Say, machine
 
 BENCHMARKS = ("day", "history", "adventureworks")
@@ -25,15 +26,23 @@ def main(argv: Sequence[str] | None = None) -> list[Report]:
     console.print(f"{found['cores']} cores, {found['memory_gb']} GB, load {load:.1f}", highlight=False)
     if load > 1:
         console.print("Others are using this machine: trust the ratios at most.", style="yellow")
-    reports = []
+    reports: list[Report] = []
+    failed: list[str] = []
     for name in args.names or BENCHMARKS:
-        report = _run(name, args, _telling(console, name))
+        try:
+            report = _run(name, args, _telling(console, name))
+        except BenchmarkError as error:
+            console.print(f"{name} failed: {error}", style="red", markup=False, highlight=False)
+            failed.append(name)
+            continue
         if isinstance(report, str):
             console.print(f"{name} is skipped: {report}", style="yellow", markup=False)
             continue
         report.show(console)
         console.print(f"written to {report.save(args.folder / 'results')}", style="dim", highlight=False, markup=False)
         reports.append(report)
+    if failed:
+        sys.exit(1)
     return reports
 
 
