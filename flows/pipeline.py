@@ -140,6 +140,13 @@ class Pipeline:
         return [extract for extract in taken if extract is not None]
 
     def _take_one(self, taker: Taker, delivery: Delivery) -> TakenExtract | None:
+        with self._warehouse.session() as guard:
+            # Two runs at once take a delivery once: the second waits, and finds it settled.
+            guard.lock(f"opsmart.take.{delivery.source}.{delivery.dataset}.{delivery.slot}.{delivery.content_hash}")
+            extract = self._register(taker, delivery)
+            return None if extract.state in _SETTLED else taker.take(delivery, extract)
+
+    def _register(self, taker: Taker, delivery: Delivery) -> ledger.Extract:
         with self._warehouse.session() as session:
             stream = ledger.ensure_stream(session, delivery.source, delivery.dataset)
             extract = ledger.register(
@@ -155,7 +162,7 @@ class Pipeline:
                 landed_at=delivery.landed_at,
             )
             session.commit()
-        return None if extract.state in _SETTLED else taker.take(delivery, extract)
+        return extract
 
     def dirty_dimensions(self) -> list[str]:
         """Dimensions that await a build; those that were never built do."""

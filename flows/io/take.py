@@ -54,8 +54,8 @@ class Taker:
     def take(self, delivery: Delivery, extract: Extract) -> TakenExtract:
         """Stage, gate and accept a delivery.
 
-        What is wrong with the delivery itself blocks it and is returned; errors of the lake or the warehouse are
-        raised, and the delivery stays pending.
+        What is wrong with the delivery itself blocks it and is returned. With a wrong source folder, and with errors
+        of the lake or the warehouse (which are raised), the delivery stays pending.
         """
         folder = self.work / f"extract-{extract.extract_id}"
         shutil.rmtree(folder, ignore_errors=True)
@@ -72,8 +72,11 @@ class Taker:
             if failed:
                 return self._block(extract, taken, failed, counts)
             accept(self.warehouse, self.lake, extract, self._rows(staged, extract), datetime.now(UTC))
-        except (ExtractError, SourceError) as error:
+        except ExtractError as error:
             return self._block(extract, taken, str(error), counts)
+        except SourceError as error:
+            # Not the delivery is wrong but how it is read: it stays pending, and is taken once that is mended.
+            return replace(taken, message=str(error))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         return replace(taken, state="accepted", message="; ".join(staged.warnings))
