@@ -1,21 +1,29 @@
 """The lake: every accepted row version in Delta Lake, append-only, one table per dataset, partitioned by month."""
 
-from collections.abc import Iterable, Iterator
+import json
+import time
+import uuid
+from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
 
+import fsspec
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
-from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction
+from polars.io.partition import FileProviderArgs
 
 from schemas.errors import LakeError
 from schemas.registry import Dataset
 
-BATCH_ROWS = 131_072
 MONTH = "_month"
 _ATTEMPTS = 20
+ROWS_AT_ONCE = 1_000_000
+"""Rows that are sorted into months at a time: all months are open at once, so this bounds the memory."""
 
 TECHNICAL: dict[str, pl.DataType] = {
     "source": pl.String(),
@@ -53,13 +61,12 @@ class Lake:
         Raises:
             LakeError: The lake cannot be written.
         """
-        schema = pl.Schema(lake_schema(dataset)).to_frame().to_arrow().schema
         count = keep.height if keep is not None else pq.read_metadata(rows).num_rows
         if not count:
             return 0
         try:
-            self._append_once(dataset.name, schema, rows, transaction, keep)
-        except (OSError, DeltaError) as error:
+            self._commit(dataset, transaction, self._write_files(dataset, rows, keep))
+        except (OSError, DeltaError, pl.exceptions.PolarsError) as error:
             raise LakeError(
                 f"the lake cannot be written: {str(error).splitlines()[0]}",
                 where=f"{self._root}/{dataset.name}",
@@ -67,25 +74,45 @@ class Lake:
             ) from error
         return count
 
-    def _append_once(
-        self, name: str, schema: pa.Schema, rows: Path, transaction: str, keep: pl.DataFrame | None
-    ) -> None:
+    def _write_files(self, dataset: Dataset, rows: Path, keep: pl.DataFrame | None) -> list[AddAction]:
+        """Write the rows into the table's folder, a file or more a month; they count only once they are committed."""
+        names: list[str] = []
+        batch = ""
+
+        def name_of(file: FileProviderArgs) -> str:
+            month = file.partition_keys.item(0, MONTH)
+            names.append(f"{MONTH}={month}/{batch}-{file.index_in_partition}.parquet")
+            return names[-1]
+
+        folder = f"{self._root}/{dataset.name}"
+        columns = [name for name in lake_schema(dataset) if name != MONTH]
+        for first in range(0, pq.read_metadata(rows).num_rows, ROWS_AT_ONCE):
+            frame = pl.scan_parquet(rows).slice(first, ROWS_AT_ONCE)
+            if keep is not None:
+                frame = frame.join(keep.lazy().select("_row_no"), on="_row_no", how="semi")
+            batch = uuid.uuid4().hex
+            frame.select(*columns, pl.col("_date").dt.strftime("%Y-%m").alias(MONTH)).sink_parquet(
+                pl.PartitionBy(folder, key=MONTH, include_key=False, file_path_provider=name_of),
+                compression="lz4",
+                mkdir=True,
+            )
+        files, _ = fsspec.url_to_fs(folder)
+        return [_added(files, folder, name) for name in names]
+
+    def _commit(self, dataset: Dataset, transaction: str, files: Sequence[AddAction]) -> None:
+        schema = pl.Schema(lake_schema(dataset)).to_frame().to_arrow().schema
         for attempt in range(_ATTEMPTS):
-            table = self._create(name, schema)
-            # Delta does not refuse a transaction id it has seen; it is asked first, through the handle that writes.
+            table = self._create(dataset.name, schema)
+            # Delta does not refuse a transaction id it has seen; it is asked first, through the handle that commits.
             if table.transaction_version(transaction) is not None:
                 return
-            batches = pa.RecordBatchReader.from_batches(schema, _batches(rows, schema, keep))
+            have = {field.name for field in table.schema().fields}
+            if missing := [field for field in DeltaSchema.from_arrow(schema).fields if field.name not in have]:
+                table.alter.add_columns(missing)
+            properties = CommitProperties(app_transactions=[Transaction(transaction, 1)], max_commit_retries=0)
             try:
-                write_deltalake(
-                    table,
-                    batches,
-                    mode="append",
-                    schema_mode="merge",
-                    writer_properties=WriterProperties(compression="LZ4_RAW"),
-                    commit_properties=CommitProperties(
-                        app_transactions=[Transaction(transaction, 1)], max_commit_retries=0
-                    ),
+                table.create_write_transaction(
+                    [*files], "append", table.schema(), partition_by=[MONTH], commit_properties=properties
                 )
             except DeltaError:
                 # Somebody else committed in between, perhaps this very append: look again.
@@ -128,19 +155,15 @@ def months_between(first: date, last: date) -> list[str]:
     ]
 
 
-def _batches(rows: Path, schema: pa.Schema, keep: pl.DataFrame | None) -> Iterator[pa.RecordBatch]:
-    staged = [field.name for field in schema if field.name != MONTH]
-    if keep is not None:
-        frame = pl.scan_parquet(rows).join(keep.lazy().select("_row_no"), on="_row_no", how="semi").collect()
-        for part in frame.iter_slices(BATCH_ROWS):
-            yield from _with_month(part.select(staged), schema)
-        return
-    with pq.ParquetFile(rows) as file:
-        for batch in file.iter_batches(BATCH_ROWS, columns=staged):
-            yield from _with_month(pl.DataFrame(batch).select(staged), schema)
-
-
-def _with_month(part: pl.DataFrame, schema: pa.Schema) -> list[pa.RecordBatch]:
-    month = pl.col("_date").dt.strftime("%Y-%m").alias(MONTH)
-    batches: list[pa.RecordBatch] = part.with_columns(month).to_arrow().cast(schema).to_batches()
-    return batches
+def _added(files: fsspec.AbstractFileSystem, folder: str, name: str) -> AddAction:
+    path = f"{folder}/{name}"
+    with files.open(path, "rb") as file:
+        rows = pq.read_metadata(file).num_rows
+    return AddAction(
+        path=name,
+        size=int(files.size(path)),
+        partition_values={MONTH: name.partition("/")[0].removeprefix(f"{MONTH}=")},
+        modification_time=int(time.time() * 1000),
+        data_change=True,
+        stats=json.dumps({"numRecords": rows}),
+    )
