@@ -26,5 +26,6 @@ class FxRate(DatasetContract):
         return (pl.col("from_currency") != pl.col("to_currency")) | (pl.col("rate") == 1)
 
     @dy.rule()
-    def rate_positive(cls) -> pl.Expr:
-        return pl.col("rate") > 0
+    def rate_positive_and_fits(cls) -> pl.Expr:
+        # Larger ones would leave the widest decimal there is where they multiply amounts.
+        return (pl.col("rate") > 0) & (pl.col("rate") < 10**9)

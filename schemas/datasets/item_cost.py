@@ -25,5 +25,11 @@ class ItemCost(DatasetContract):
         return pl.all_horizontal(pl.col(part).fill_null(0) >= 0 for part in parts)
 
     @dy.rule()
+    def costs_fit(cls) -> pl.Expr:
+        # Larger ones would leave the widest decimal there is where units and rates multiply them.
+        parts = ("material_cost", "labour_cost", "overhead_cost")
+        return pl.all_horizontal(pl.col(part).fill_null(0) < 10**12 for part in parts)
+
+    @dy.rule()
     def currency_exists(cls) -> pl.Expr:
         return is_currency("currency")

@@ -49,4 +49,4 @@ class PurchaseOrderLine(DatasetContract):
     def ordered_amount_fits(cls) -> pl.Expr:
         # In floats: the exact product of values that large would leave the widest decimal there is.
         amount = pl.col("ordered_qty").cast(pl.Float64) * pl.col("unit_price").cast(pl.Float64)
-        return amount.abs() < 1e14
+        return (amount.abs() < 1e14) & (pl.col("unit_price") < 10**12)

@@ -33,6 +33,11 @@ class StockSnapshot(DatasetContract):
         return pl.col("unit_cost") >= 0
 
     @dy.rule()
+    def unit_cost_fits(cls) -> pl.Expr:
+        # Larger ones would leave the widest decimal there is where units and rates multiply them.
+        return pl.col("unit_cost") < 10**12
+
+    @dy.rule()
     def currency_exists(cls) -> pl.Expr:
         return is_currency("currency")
 

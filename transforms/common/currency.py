@@ -17,10 +17,13 @@ _PREFERRED_TYPE = "average"
 _ONE = pl.lit(1, RATE)
 
 
-def multiply(amount: pl.Expr, rate: pl.Expr) -> pl.Expr:
-    """Exact product as NUMERIC(18,4); NULL where either is, and where it would not fit (the estimate is in floats)."""
-    fits = (amount.cast(pl.Float64) * rate.cast(pl.Float64)).abs() < 1e14
-    return (pl.when(fits).then(amount) * rate).cast(AMOUNT, strict=False)
+def multiply(left: pl.Expr, right: pl.Expr, dtype: pl.Decimal = AMOUNT) -> pl.Expr:
+    """Exact product as `dtype`, NUMERIC(18,4) unless said; NULL where either is, and where it would not fit.
+
+    An overflow would fail the whole build for one absurd row. Whether it fits is estimated in floats.
+    """
+    fits = (left.cast(pl.Float64) * right.cast(pl.Float64)).abs() < 10.0 ** (dtype.precision - dtype.scale)
+    return (pl.when(fits).then(left) * right).cast(dtype, strict=False)
 
 
 def daily_rates(fx_rate: pl.LazyFrame) -> pl.LazyFrame:

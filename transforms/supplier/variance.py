@@ -22,8 +22,7 @@ def with_ppv(
     """
     rows = with_standard_cost(rows, item_cost, code_map, on=on)
     rows = with_rate(rows, fx_rate, "_cost_rate", currency="cost_currency", to="currency", on=on)
-    wide = pl.col("standard_cost").cast(pl.Decimal(38, 10))
-    cost = ((wide * pl.col(order_factor)).cast(pl.Decimal(38, 10)) * pl.col("_cost_rate")).cast(RATE, strict=False)
+    cost = multiply(multiply(pl.col("standard_cost"), pl.col(order_factor), RATE), pl.col("_cost_rate"), RATE)
     ppv = multiply(pl.col(quantity), (cost - pl.col("unit_price")).cast(RATE, strict=False))
     rows = rows.with_columns(ppv.alias("ppv_amount"))
     return rows.with_columns(multiply(pl.col("ppv_amount"), pl.col("fx_rate_reporting")).alias("ppv_amount_reporting"))
