@@ -22,7 +22,9 @@ def _version() -> str:
     return version("opsmart")
 
 
-app = cyclopts.App(name="opsmart", help=_HELP, version=_version, result_action="return_value")
+app = cyclopts.App(
+    name="opsmart", help=_HELP, version=_version, result_action="return_value", suppress_keyboard_interrupt=False
+)
 for verb in (cli_run.nightly, cli_run.backfill, cli_run.rebuild, cli_run.serve):
     app.command(verb)
 for verb in (cli_look.status, cli_look.verify):
@@ -53,7 +55,7 @@ def run(arguments: Sequence[str]) -> ExitCode:
         show_error(error)
         return ExitCode.USAGE if isinstance(error, UsageError) else ExitCode.FAILED
     except KeyboardInterrupt:
-        sys.stderr.write("Stopped.\n")
+        sys.stderr.write("Stopped. What is done stays done; run it again and it goes on from there.\n")
         return ExitCode.FAILED
     except BrokenPipeError:
         # `opsmart status | head`: nobody is left to read the rest

@@ -1,7 +1,7 @@
 """What every flow does around its steps: open the pipeline, keep a record in the ledger, say how it ended."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from prefect.client.schemas.objects import State
@@ -41,9 +41,29 @@ def _one_at_a_time(settings: Settings) -> Iterator[None]:
         if not session.value("select pg_try_advisory_lock(hashtextextended($1, 0))", RUN_LOCK):
             current().say("Another run is going on; this one follows it.")
             session.execute("select pg_advisory_lock(hashtextextended($1, 0))", RUN_LOCK)
+        died = session.fetch("select run_id from ops.run where state = 'running'")["run_id"].to_list()
+        if died:
+            session.execute("update ops.run set state = 'crashed', ended_at = now() where state = 'running'")
         # the lock belongs to the session; an open transaction would only keep dead rows from being cleaned away
         session.commit()
+        if died:
+            _tell_prefect(died)
         yield
+
+
+def _tell_prefect(died: Sequence[str]) -> None:
+    """Marks runs as crashed that were killed: whoever holds the lock knows that nobody else is running."""
+    from uuid import UUID
+
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+    from prefect.states import Crashed
+
+    with get_client(sync_client=True) as client:
+        for run_id in died:
+            # a database restored from elsewhere may name runs that this server never saw
+            with suppress(ObjectNotFound, ValueError):
+                client.set_flow_run_state(UUID(run_id), Crashed(message="The process was killed."), force=True)
 
 
 def plan_lines(planned: Sequence["work.Planned"]) -> list[str]:

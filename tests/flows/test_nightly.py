@@ -147,6 +147,27 @@ def test_a_source_can_be_tried_and_listed(practised: Home):
     assert "source" in practised.opsmart("source", "check", "no_such_source", code=2)
 
 
+def test_a_run_that_was_killed_is_marked_and_made_good_by_the_next(practised: Home):
+    url = practised.opsmart("warehouse", "url", "--role", "loader").strip()
+    for file in sorted(practised.settings.landing.glob("sample_erp/**/material_*.csv"))[:1]:
+        file.with_name("material_2998-01-01.csv").write_bytes(file.read_bytes())
+    # held up by somebody else's lock while it accepts, then killed
+    with psycopg.connect(url, autocommit=True) as other:
+        other.execute("select pg_advisory_lock(hashtextextended('opsmart.accept', 0))")
+        killed = subprocess.Popen(
+            [sys.executable, "-m", "flows.cli", "nightly"],
+            env=practised.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        _wait_until_somebody_waits(other)
+        killed.kill()
+        killed.wait()
+    assert _flow_runs(practised)[-1] == ("nightly", "Running")
+    practised.opsmart("nightly")
+    assert _flow_runs(practised)[-2:] == [("nightly", "Crashed"), ("nightly", "Completed")]
+    assert _ledger(practised, "select count(*) from ops.run where state = 'running'") == [(0,)]
+    assert _ledger(practised, "select state from ops.extract where file like '%material_2998%'") == [("accepted",)]
+
+
 def test_a_run_waits_for_the_one_that_is_going_on(practised: Home):
     url = practised.opsmart("warehouse", "url", "--role", "loader").strip()
     with ThreadPoolExecutor(1) as pool:
