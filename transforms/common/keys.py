@@ -48,24 +48,5 @@ def durable_key(space: pl.Expr, code: pl.Expr) -> pl.Expr:
     return pl.when(is_given).then(_xxh3(pair)).otherwise(pl.lit(UNKNOWN_KEY, dtype=pl.Int64))
 
 
-def conform(frame: pl.LazyFrame, column: str, key: str, entity: str, code_map: pl.LazyFrame) -> pl.LazyFrame:
-    """Add `key`: the durable key of the master member that `column`'s code stands for.
-
-    The code is meant in the space `_space_<column>`; `code_map` may conform it to another space's code, in one step.
-    """
-    own = "__own_key"
-    mapping = code_map.filter(pl.col("entity") == entity).select(
-        durable_key(pl.col("code_space"), pl.col("code")).alias(own),
-        durable_key(pl.col("master_code_space"), pl.col("master_code")).alias(key),
-    )
-    return (
-        frame.with_columns(durable_key(pl.col(f"_space_{column}"), pl.col(column)).alias(own))
-        # Two sources that disagree about a code must not depend on who came first.
-        .join(mapping.group_by(own).agg(pl.col(key).min()), on=own, how="left", maintain_order="left")
-        .with_columns(pl.coalesce(key, own).alias(key))
-        .drop(own)
-    )
-
-
 def _xxh3(text: pl.Expr) -> pl.Expr:
     return plh.concat_str(text).nchash.xxh3_64().reinterpret(signed=True)
