@@ -9,17 +9,26 @@ from flows import pipeline
 from flows.io.warehouse import Warehouse
 from flows.report import RunReport
 from flows.settings import Settings
+from schemas.errors import OpsmartError
 
 VOLATILE = ("published_at", "extract_id")
 """Columns that tell when and by what a row came; everything else must not depend on either."""
 
 
-def run_night(settings: Settings) -> RunReport:
-    """Take what is pending and bring every table up to date."""
+def run_night(settings: Settings, *, goes_on: bool = False) -> RunReport:
+    """Take what is pending and bring every table up to date.
+
+    With `goes_on` a source that fails is noted and the others go on, as in the flow; else its error is raised.
+    """
     report = RunReport("night")
     with pipeline.open(settings) as pipe, pipe.recorded("night", "night", {}, report):
         for source in pipe.pending_sources():
-            report.add_taken(pipe.take(source))
+            try:
+                report.add_taken(pipe.take(source))
+            except OpsmartError as error:
+                if not goes_on:
+                    raise
+                report.add_problem(source, str(error))
         for tables in (pipe.dirty_dimensions, pipe.dirty_facts):
             for table in tables():
                 report.add_built(pipe.build(table))
