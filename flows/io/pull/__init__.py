@@ -12,7 +12,7 @@ from flows.settings import Settings
 from schemas.errors import ExtractError
 from schemas.source import Source
 
-__all__ = ["Delivery", "Pulled", "discover", "load_source", "load_sources", "pull"]
+__all__ = ["Delivery", "Pulled", "load_source", "load_sources", "pull"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Pulled:
     """What a source has delivered so far.
 
     `deliveries` are complete or waiting for files, oldest first; `unmatched` are files that no table's path matches,
-    `odd` files whose names say no slot, `failed` what could not be pulled.
+    `odd` those that one matches but whose names say no slot, `failed` what could not be pulled.
     """
 
     deliveries: list[Delivery]
@@ -58,8 +58,3 @@ def pull(source: Source, settings: Settings, *, now: datetime | None = None, wit
         failed = pull_queries(source, store, log, secrets, moment) if with_queries else []
         deliveries, odd = group_deliveries(source, log, store)
     return Pulled(deliveries, unmatched, odd, failed)
-
-
-def discover(source: Source, settings: Settings) -> list[Delivery]:
-    """Deliveries of a source, complete or waiting for files, oldest first; see `pull`."""
-    return pull(source, settings).deliveries

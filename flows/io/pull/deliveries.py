@@ -74,7 +74,7 @@ class _Landed:
 
 
 def group_deliveries(source: Source, log: Log, store: Store) -> tuple[list[Delivery], list[str]]:
-    """Deliveries of a source, complete or not, oldest first; and what is odd about its files' names.
+    """Deliveries of a source, complete or not, oldest first; and its files whose names say no slot.
 
     Raises:
         SourceError: A mapping SELECT is wrong.
@@ -139,11 +139,10 @@ def _read_slots(source: Source, landed: Mapping[str, _Landed]) -> tuple[dict[str
         for name in landed[table].landings:
             try:
                 slot = read_slot(name, raw.slot)
-            except ValueError as error:
-                odd.append(f"{name}: the slot of table {table} is no date or period: {error}")
-                continue
+            except ValueError:
+                slot = None
             if slot is None:
-                odd.append(f"{name}: matches the path of table {table}, but its name has no slot")
+                odd.append(name)
             else:
                 found[name] = slot
         slots[table] = found

@@ -9,8 +9,9 @@ import hashlib
 import json
 import os
 import secrets
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ from schemas.errors import ExtractError
 
 FOLDER = ".store"
 _CHUNK = 1 << 22
+_DRAFT_LIFE_S = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class Store:
             self.folder.mkdir(parents=True, exist_ok=True)
             with (self.folder / f"{source}.lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
+                self._tidy()
                 log = self.read_log(source)
                 before = json.dumps(_as_json(log))
                 yield log
@@ -133,6 +136,13 @@ class Store:
         if not target.exists():
             target.parent.mkdir(exist_ok=True)
             draft.replace(target)
+
+    def _tidy(self) -> None:
+        """Remove drafts of processes that died: younger ones may be in work."""
+        for draft in self.folder.glob("draft-*"):
+            with suppress(FileNotFoundError):
+                if time.time() - draft.stat().st_mtime > _DRAFT_LIFE_S:
+                    draft.unlink()
 
     def _keep(self, path: Path, text: str) -> None:
         with self.draft() as draft:

@@ -7,6 +7,7 @@ beside it.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 import sqlglot
 from sqlglot import exp
@@ -66,7 +67,11 @@ def analyse(dataset: str, sql: str, tables: Mapping[str, object], where: str) ->
     Raises:
         SourceError: It is not one SELECT over raw tables with one driving table.
     """
-    text = sql.strip().rstrip(";").rstrip()
+    return _analyse(dataset, sql.strip().rstrip(";").rstrip(), frozenset(tables), where)
+
+
+@cache
+def _analyse(dataset: str, text: str, tables: frozenset[str], where: str) -> MappingSelect:
     tree = _parse(text, where)
     if not isinstance(tree, exp.Select):
         raise SourceError(
@@ -75,11 +80,11 @@ def analyse(dataset: str, sql: str, tables: Mapping[str, object], where: str) ->
             remedy="write one SELECT; UNION and the like may stand in a subquery that is joined",
         )
     _refuse_many_to_one(tree, where)
-    rewriter = _Rewriter(set(tables), where)
+    rewriter = _Rewriter(tables, where)
     rewritten = rewriter.outer(text, tree)
-    driving = _driving_table(tree, set(tables), where)
+    driving = _driving_table(tree, tables, where)
     sources = list(_sources(tree))
-    columns = _needed(tree, set(tables), where)
+    columns = _needed(tree, tables, where)
     return MappingSelect(
         dataset=dataset,
         sql=rewritten,
@@ -157,7 +162,7 @@ def _ctes(select: exp.Expr) -> dict[str, exp.Expr]:
     return {cte.alias: cte.this for cte in getattr(select, "ctes", [])}
 
 
-def _driving_table(tree: exp.Select, tables: set[str], where: str) -> str:
+def _driving_table(tree: exp.Select, tables: frozenset[str], where: str) -> str:
     ctes = _ctes(tree)
     node: exp.Expr | None = _from(tree)
     while True:
@@ -179,7 +184,7 @@ def _driving_table(tree: exp.Select, tables: set[str], where: str) -> str:
         node = _from(inner)
 
 
-def _unknown_table(name: str, tables: set[str], where: str) -> SourceError:
+def _unknown_table(name: str, tables: frozenset[str], where: str) -> SourceError:
     return SourceError(
         f"the mapping reads a table {name!r}, which source.yaml does not declare",
         where=where,
@@ -187,7 +192,7 @@ def _unknown_table(name: str, tables: set[str], where: str) -> SourceError:
     )
 
 
-def _needed(tree: exp.Select, tables: set[str], where: str) -> dict[str, frozenset[str] | None]:
+def _needed(tree: exp.Select, tables: frozenset[str], where: str) -> dict[str, frozenset[str] | None]:
     """Columns that each raw table must have."""
     needed: dict[str, set[str] | None] = {}
     for scope in traverse_scope(tree):
@@ -250,7 +255,7 @@ class _Rewriter:
     not cost the parsing of all.
     """
 
-    tables: set[str]
+    tables: frozenset[str]
     where: str
     judged: dict[str, dict[str, Columns]] = field(default_factory=dict)
     tainted: set[str] = field(default_factory=set)
