@@ -185,6 +185,8 @@ class _Touched:
         dataset = DATASETS[self._extract.dataset]
         changed = self._change.rows.lazy().select(_key_hash="key_hash")
         rows = self._lake.scan(dataset).join(changed, on="_key_hash", how="semi")
+        if way.columns:
+            rows = rows.join(self._alike(rows, way.columns), on="_key_hash", how="anti")
         valid_from = pl.col(way.valid_from) if way.valid_from else pl.lit(None, dtype=pl.Date)
         if way.entity is None:
             own = rows.select("entity", "code_space", "code", valid_from=valid_from)
@@ -199,6 +201,12 @@ class _Touched:
             valid_from=valid_from,
         )
         return codes.unique().collect().cast(_CODES)
+
+    def _alike(self, rows: pl.LazyFrame, columns: tuple[str, ...]) -> pl.LazyFrame:
+        """Keys that were there before and are after, and all of whose versions are alike in the columns."""
+        stays = self._change.rows.lazy().group_by(_key_hash="key_hash").len().filter(pl.col("len") > 1)
+        versions = rows.join(stays, on="_key_hash", how="semi").group_by("_key_hash")
+        return versions.agg(pl.struct(columns).n_unique().alias("kinds")).filter(pl.col("kinds") == 1)
 
 
 _USES = """
