@@ -26,6 +26,10 @@ class ExtractError(OpsmartError):
     """A delivered extract cannot be read as a whole."""
 
 
+class StorageError(OpsmartError):
+    """The landing zone or the work folder cannot be read or written; no delivery is to blame."""
+
+
 class WarehouseError(OpsmartError):
     """The warehouse cannot be reached or refuses."""
 

@@ -4,7 +4,8 @@ One streaming query does the work: raw text → typed cells → mapping SELECT �
 row is counted: rows_in = rows_accepted + rows_quarantined + rows_duplicate + rows_excluded.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -18,7 +19,7 @@ from flows.io.staging.mapping import BAD, ROW_NO, analyse
 from flows.io.staging.raw import RawFile, open_raw
 from flows.io.staging.rows import OK, Plan, checked, finished, project, rules_of
 from flows.io.staging.typed import TypedTable, typed_table, with_reasons
-from schemas.errors import ExtractError, SourceError
+from schemas.errors import ExtractError, SourceError, StorageError
 from schemas.registry import Dataset
 from schemas.source import Source
 
@@ -83,6 +84,7 @@ def stage(
     Raises:
         ExtractError: The delivery cannot be read as a whole.
         SourceError: The mapping does not fit the dataset.
+        StorageError: The disk is full or refuses.
     """
     mapping = analyse(dataset.name, source.mappings[dataset.name], source.tables, f"{source.folder / dataset.name}.sql")
     plan = Plan(
@@ -96,10 +98,35 @@ def stage(
         extract_id=extract_id,
         pseudonym=pseudonym,
     )
+    with _blaming(delivery, work_dir):
+        return _stage(delivery, plan, work_dir)
+
+
+@contextmanager
+def _blaming(delivery: Delivery, work_dir: Path) -> Iterator[None]:
+    """Tell what is wrong with the delivery, which blocks it, from what is wrong with the disk, which must not."""
+    try:
+        yield
+    except (pl.exceptions.PolarsError, OSError) as error:
+        if isinstance(error, OSError) or "os error" in str(error):
+            raise StorageError(
+                f"the work folder cannot be written, or the landing zone not be read: {_first_line(error)}",
+                where=str(getattr(error, "filename", None) or work_dir),
+                remedy="free space or mend the permissions, then run again; the delivery stays pending",
+            ) from error
+        raise ExtractError(
+            f"the delivery cannot be read: {_first_line(error)}",
+            where=", ".join(file.name for file in delivery.files),
+            remedy="if its text has stray quotes, set quote: null in source.yaml; else have it delivered again",
+        ) from error
+
+
+def _stage(delivery: Delivery, plan: Plan, work_dir: Path) -> Staged:
+    mapping = plan.mapping
     tables = _open(delivery, plan, work_dir)
     driving = tables[mapping.driving]
     rules = rules_of(plan, has_nul=delivery.has_nul)
-    found = _run(tables, plan, rules, work_dir / "rows", delivery)
+    found = _run(tables, plan, rules, work_dir / "rows")
     settled = settle(found.path, counts_rows=mapping.has_joins)
     _refuse_fan_out(found, settled, plan)
     lost = _lost(found, settled, plan, driving)
@@ -120,9 +147,7 @@ def _open(delivery: Delivery, plan: Plan, work_dir: Path) -> dict[str, TypedTabl
     return opened
 
 
-def _run(
-    tables: Mapping[str, TypedTable], plan: Plan, rules: Mapping[str, pl.Expr], folder: Path, delivery: Delivery
-) -> _Sorted:
+def _run(tables: Mapping[str, TypedTable], plan: Plan, rules: Mapping[str, pl.Expr], folder: Path) -> _Sorted:
     """The one query: its rows to two files, the good ones and the others."""
     where = f"{plan.source.folder / plan.dataset.name}.sql"
     try:
@@ -143,15 +168,8 @@ def _run(
         approximate_bytes_per_file=None,
         file_path_provider=lambda part: good.name if part.partition_keys[OK].item() else bad.name,
     )
-    try:
-        # One sink for both: two sinks behind filters would run the query twice.
-        rows.sink_parquet(parts, **OPTIONS)
-    except pl.exceptions.PolarsError as error:
-        raise ExtractError(
-            f"the delivery cannot be read: {_first_line(error)}",
-            where=", ".join(file.name for file in delivery.files),
-            remedy="if its text has stray quotes, set quote: null in source.yaml; else have it delivered again",
-        ) from error
+    # One sink for both: two sinks behind filters would run the query twice.
+    rows.sink_parquet(parts, **OPTIONS)
     empty = pl.DataFrame(schema={name: dtype for name, dtype in rows.collect_schema().items() if name in names})
     if not good.exists():
         empty.write_parquet(good)

@@ -11,7 +11,7 @@ import pytest
 import xlsxwriter
 
 from flows.io.pull import slots
-from schemas.errors import ExtractError, SourceError
+from schemas.errors import ExtractError, SourceError, StorageError
 from tests.sources import HEADER, NOW, ROW, TestSource, make_source, po_lines
 
 SLOT = r"slot: '(?P<as_of>\d{4}-\d{2}-\d{2})(_r(?P<revision>\d+))?(_p(?P<part>\d+))?'"
@@ -198,7 +198,7 @@ def test_store_that_is_a_file(tmp_path: Path) -> None:
     source = po_lines(tmp_path)
     source.land("lines.csv", TEXT)
     (source.settings.landing / ".store").write_text("")
-    with pytest.raises(ExtractError, match="landing zone"):
+    with pytest.raises(StorageError, match="landing zone"):
         source.pull()
 
 

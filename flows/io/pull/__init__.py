@@ -49,7 +49,7 @@ def pull(source: Source, settings: Settings, *, now: datetime | None = None, wit
 
     Raises:
         SourceError: The source folder is wrong.
-        ExtractError: The store cannot be written.
+        StorageError: The store cannot be written.
     """
     store, moment = Store(settings.landing), now or datetime.now(UTC)
     secrets = {name: value.get_secret_value() for name, value in settings.secrets.items()}

@@ -37,7 +37,8 @@ def pull_files(source: Source, landing: Path, store: Store, log: Log, now: datet
 
     Raises:
         SourceError: A path leads out of the landing folder.
-        ExtractError: A file cannot be read, or the store not be written.
+        ExtractError: A file cannot be read.
+        StorageError: The store cannot be written.
     """
     folder = landing / source.name
     found = {file.name: file for file in _find(source, folder)}

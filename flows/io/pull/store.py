@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO
 
-from schemas.errors import ExtractError
+from schemas.errors import StorageError
 
 FOLDER = ".store"
 _CHUNK = 1 << 22
@@ -105,7 +105,7 @@ class Store:
         """Copy bytes into the store.
 
         Raises:
-            ExtractError: The store cannot be written.
+            StorageError: The store cannot be written.
         """
         digest, size, has_nul = hashlib.sha256(), 0, False
         try:
@@ -163,8 +163,8 @@ def _as_json(log: Log) -> dict[str, object]:
     }
 
 
-def _unwritable(error: OSError, folder: Path) -> ExtractError:
-    return ExtractError(
+def _unwritable(error: OSError, folder: Path) -> StorageError:
+    return StorageError(
         f"the landing zone cannot be read or written: {error.strerror or error}",
         where=str(error.filename or folder),
         remedy="free space or mend the permissions, then run again; nothing was taken",
