@@ -44,7 +44,6 @@ class Settings(BaseSettings):
         default=(), description=f"Further folders of sources, separated by {os.pathsep!r}"
     )
     reporting_currency: str = Field(default="USD", pattern="^[A-Z]{3}$", description="ISO 4217 code")
-    memory_limit_mb: int = Field(default=1500, ge=100, description="Memory that one chunk of a build may take")
     project_root: Path = Field(default=_PROJECT_ROOT, description="Folder that holds sql/ and prefect.yaml")
     secrets: Mapping[str, SecretStr] = Field(
         default=MappingProxyType({}), description="OPSMART_SECRET_<NAME>: fills ${NAME} in the URLs of sources"
