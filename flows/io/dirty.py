@@ -45,7 +45,8 @@ def mark(session: Session, lake: Lake, extract: Extract, change: Change, seen: S
     if seen.has_new_days:
         slices.append(table_slices(["dim_date"]))
     for dimension in DIMENSIONS.values():
-        is_changed = extract.dataset in dimension.inputs and change.rows.height
+        # Any delivery: members that are gone stay in it, so that a late delivery of them says something new as well.
+        is_changed = extract.dataset in dimension.inputs
         names_a_new_code = seen.new_codes if dimension.entity is None else {dimension.entity} & seen.new_codes
         is_named = "code_span" in dimension.inputs and names_a_new_code
         if is_changed or is_named:

@@ -57,3 +57,18 @@ def test_a_code_that_nobody_uses_rebuilds_nothing(shop: Shop) -> None:
     shop.land("code_map", "2026-04-02", {})
     shop.night()
     assert _generations(shop) != first
+
+
+def test_a_member_that_is_gone_before_it_came_has_its_name(shop: Shop) -> None:
+    shop.source(purchase_order_line="snapshot", supplier="snapshot")
+    shop.land("purchase_order_line", "2026-03-31", {})
+    shop.land("supplier", "2026-03-31", {"supplier_id": "S2"})
+    shop.night()
+    columns = "supplier_id, name, is_inferred, is_deleted"
+    members = f"select {columns} from mart.dim_supplier where supplier_id like 'S%' order by 1"
+    assert shop.fetch(members) == [("S1", "S1", True, False), ("S2", "Smith", False, False)]
+    shop.land("supplier", "2026-03-01", {"supplier_id": "S1", "name": "Jones"})
+    shop.night()
+    assert shop.fetch(members) == [("S1", "Jones", False, True), ("S2", "Smith", False, False)]
+    states = "select name, is_deleted from mart.dim_supplier_history where supplier_id = 'S1' order by valid_from"
+    assert shop.fetch(states) == [("Jones", False), ("Jones", True)]
