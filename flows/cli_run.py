@@ -34,7 +34,7 @@ def nightly(*, sample: bool = False) -> ExitCode:
 
         if cli_warehouse.is_landing_empty(installation.settings):
             cli_warehouse.write_sample(installation.settings)
-    return _run(installation, _nightly_flow, started)
+    return _run(installation, "nightly", started)
 
 
 def backfill(
@@ -58,7 +58,7 @@ def backfill(
     _check_range(start, end)
     started = time.monotonic()
     asked = {"start": start, "end": end, "source": source, "dataset": dataset, "plan": plan}
-    return _run(_bring_up(), _backfill_flow, started, **asked)
+    return _run(_bring_up(), "backfill", started, **asked)
 
 
 def rebuild(*, fact: str | None = None, stale: bool = False) -> ExitCode:
@@ -74,7 +74,7 @@ def rebuild(*, fact: str | None = None, stale: bool = False) -> ExitCode:
     if (fact is None) != stale:
         raise UsageError("What to rebuild is not said.", remedy="give --fact fct_… or --stale")
     started = time.monotonic()
-    return _run(_bring_up(), _rebuild_flow, started, fact=fact)
+    return _run(_bring_up(), "rebuild", started, fact=fact)
 
 
 def serve() -> ExitCode:
@@ -96,23 +96,35 @@ def _bring_up() -> "Installation":
         return installation
 
 
-def _run(
-    installation: "Installation", flow: "Callable[..., State[Any]]", started: float, **parameters: Any
-) -> ExitCode:
+def _run(installation: "Installation", name: str, started: float, **parameters: Any) -> ExitCode:
     """Runs a flow in this process, followed on the terminal; recorded by this home's Prefect server."""
     from flows import console, progress
-    from flows.settings import put_into_environment
 
     with console.waiting("Waiting for the Prefect server …"):
-        installation.prefect.ensure_running()
-    # from here on Prefect may be imported
-    put_into_environment(installation.prefect.client_environment())
+        flow = _load(installation, name)
     with console.reporter() as reporter, progress.followed_by(reporter), _without_heartbeat():
-        state = flow(**parameters)
+        state = flow(**parameters, return_state=True)
     if reporter.report is None:
         raise _error_of(state)
     console.show_summary(reporter.report, time.monotonic() - started, installation.access())
     return reporter.report.exit_code
+
+
+def _load(installation: "Installation", name: str) -> "Callable[..., State[Any]]":
+    """The flow `name`, imported while the Prefect server is still starting: both take seconds."""
+    from importlib import import_module
+
+    from flows.io.prefect_server import PrefectServerError
+    from flows.settings import put_into_environment
+
+    environment = installation.prefect.client_environment()
+    # from here on Prefect may be imported
+    put_into_environment(environment)
+    flow: Callable[..., State[Any]] = getattr(import_module(f"flows.{name}"), name)
+    installation.prefect.ensure_running()
+    if installation.prefect.client_environment() != environment:
+        raise PrefectServerError("The Prefect server moved to another port.", remedy="run the command again")
+    return flow
 
 
 def _without_heartbeat() -> "AbstractContextManager[object]":
@@ -127,24 +139,6 @@ def _error_of(state: "State[Any]") -> Exception:
     """Why a flow ended before it could report."""
     error = state.result(raise_on_failure=False)
     return error if isinstance(error, Exception) else RuntimeError(state.message or "The flow ended without a report")
-
-
-def _nightly_flow(**parameters: Any) -> "State[Any]":
-    from flows.nightly import nightly as flow
-
-    return flow(**parameters, return_state=True)
-
-
-def _backfill_flow(**parameters: Any) -> "State[Any]":
-    from flows.backfill import backfill as flow
-
-    return flow(**parameters, return_state=True)
-
-
-def _rebuild_flow(**parameters: Any) -> "State[Any]":
-    from flows.rebuild import rebuild as flow
-
-    return flow(**parameters, return_state=True)
 
 
 def _check_range(start: date, end: date) -> None:

@@ -166,8 +166,9 @@ def show_summary(report: RunReport, seconds: float, access: Access) -> None:
             out.print(_taken_table(report.taken), "")
         if report.built:
             out.print(_built_table(report), "")
-        gates = report.gates
-        out.print(f"Gates: {gates.passed} passed, {gates.warned} warned, {gates.failed} failed")
+        if report.taken or report.built:
+            gates = report.gates
+            out.print(f"Gates: {gates.passed} passed, {gates.warned} warned, {gates.failed} failed")
     for note in report.notes:
         out.print(f"[yellow]Note:[/] {escape(note)}")
     for problem in report.problems:

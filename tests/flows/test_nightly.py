@@ -186,6 +186,16 @@ def _wait_until_somebody_waits(connection: psycopg.Connection) -> None:
         time.sleep(0.1)
 
 
+def test_a_broken_source_folder_is_named_and_the_night_goes_on(practised: Home):
+    folder = practised.folder.parent / "sources of mine"
+    (folder / "my_erp").mkdir(parents=True)
+    (folder / "my_erp" / "source.yaml").write_text("name: my_erp\ntabels: {}\n")
+    said = practised.opsmart("nightly", code=3, OPSMART_SOURCES=str(folder))
+    assert "Missing: my_erp" in said
+    assert "tabels" in said
+    practised.opsmart("nightly")
+
+
 def test_one_broken_source_makes_the_night_partial_and_is_named(practised: Home):
     landing = practised.settings.landing
     broken = _next_slot(landing / "sample_wms", ".jsonl.gz")
