@@ -1,0 +1,87 @@
+"""Several runs at once, and builds that are overtaken: the mart is as if one had come after the other."""
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from flows.io import dirty, publish
+from flows.io.build import FactBuilder, chunks, dirty_slices
+from flows.io.embedded_server import Server
+from flows.io.lake import Lake
+from flows.settings import child_environment
+from schemas.catalog import FACTS
+from tests.conftest import fresh_database
+from tests.shop import Shop, same_mart
+
+FACT = FACTS["fct_purchase_order_line"]
+TARGET = publish.Target(FACT.name, ("row_key",), FACT.anchor, is_monthly=False, logic_version=FACT.logic_version)
+LINES = "select po_id, ordered_qty::bigint from mart.fct_purchase_order_line order by 1"
+
+
+def test_nights_at_once_make_the_mart_of_one(shop: Shop, server: Server, tmp_path: Path) -> None:
+    shop.source(purchase_order_line="snapshot", goods_receipt="append", item="snapshot")
+    for day in range(1, 4):
+        rows = [{"po_id": f"P{n}", "ordered_qty": day + n, "ordered_on": f"2026-03-{n:02d}"} for n in range(day, 30)]
+        shop.land("purchase_order_line", f"2026-03-{day:02d}", *rows)
+        receipts = [{"receipt_id": f"R{day}-{n}", "po_id": f"P{n}"} for n in range(1, 10)]
+        shop.land("goods_receipt", f"2026-03-{day:02d}", *receipts)
+        shop.land("item", f"2026-03-{day:02d}", {"name": f"Bolt {day}"})
+    nights = [_night_beside(shop) for _ in range(3)]
+    for night in nights:
+        said, error = night.communicate(timeout=240)
+        assert (night.returncode, error) == (0, ""), said
+    # Each delivery was taken by one of them, and nothing waits.
+    assert shop.fetch("select state, count(*) from ops.extract group by state") == [("accepted", 9)]
+    assert shop.fetch("select sum(accept_count)::bigint from ops.stream") == [(9,)]
+    assert shop.night().is_empty
+    with fresh_database(server) as url, shop.at(tmp_path / "one", url) as other:
+        other.good_night()
+        same_mart(shop.mart(), other.mart())
+
+
+def _night_beside(shop: Shop) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.dying_night", "never", json.dumps(shop.as_values())]
+    return subprocess.Popen(
+        command, cwd=Path(__file__).parents[2], env=child_environment({}), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def test_a_build_that_was_overtaken_is_dropped(shop: Shop) -> None:
+    shop.source(purchase_order_line="snapshot")
+    shop.land("purchase_order_line", "2026-03-31", {"po_id": "P1"}, {"po_id": "P2", "ordered_on": "2026-03-11"})
+    shop.good_night()
+    with shop.warehouse.session() as session:
+        known = session.fetch("select fact, source, day from ops.dirty_slice where fact = $1", FACT.name)
+        dirty.mark_slices(session, known, "test")
+        session.commit()
+    with shop.warehouse.session() as session:
+        builder = FactBuilder(session, Lake(shop.settings.lake), FACT, "USD")
+        (chunk,) = chunks(session, FACT, dirty_slices(session, FACT.name))
+        rows, _ = builder.build(chunk)
+        session.commit()
+    # While that was built, P1 changed, and another night published it.
+    shop.land("purchase_order_line", "2026-04-01", {"ordered_qty": 9}, {"po_id": "P2", "ordered_on": "2026-03-11"})
+    shop.good_night()
+    generations = "select day, generation from ops.slice where fact = 'fct_purchase_order_line' order by day"
+    before = shop.fetch(generations)
+    written = publish.publish(shop.warehouse, TARGET, "shop", rows, chunk.slices, datetime.now(UTC))
+    # The day of P1 is newer than the build; that of P2 was published at the generation that was built, by the other.
+    assert (written.slices, written.dropped, written.rows_added, written.rows_removed) == (1, 1, 0, 0)
+    assert shop.fetch(LINES) == [("P1", 9), ("P2", 5)]
+    assert shop.fetch(generations) == before
+    assert shop.night().is_empty
+
+
+def test_older_logic_publishes_nothing_over_newer(shop: Shop) -> None:
+    shop.source(purchase_order_line="snapshot")
+    shop.land("purchase_order_line", "2026-03-31", {"po_id": "P1"})
+    shop.good_night()
+    with shop.warehouse.session() as session:
+        session.execute("update ops.slice set logic_version = $2 where fact = $1", FACT.name, FACT.logic_version + 1)
+        session.commit()
+    shop.land("purchase_order_line", "2026-04-01", {"po_id": "P1", "ordered_qty": 9})
+    shop.night()
+    assert shop.fetch(LINES) == [("P1", 5)]
