@@ -41,8 +41,6 @@ def test_unknown_variable_names_the_nearest_known(monkeypatch: pytest.MonkeyPatc
     ("name", "value"),
     [
         ("OPSMART_REPORTING_CURRENCY", "euro"),
-        ("OPSMART_MEMORY_LIMIT_MB", "plenty"),
-        ("OPSMART_MEMORY_LIMIT_MB", "1"),
         ("OPSMART_WAREHOUSE_URL", "mysql://user@host/mart"),
         ("OPSMART_WAREHOUSE_URL", "postgresql://host-without-database"),
     ],
