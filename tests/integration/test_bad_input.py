@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import resource
 import zipfile
 from datetime import timedelta
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from flows.io.pull import load_source
-from schemas.errors import ExtractError, SourceError
+from schemas.errors import ExtractError, SourceError, StorageError
 from tests.sources import HEADER, NOW, PO_LINE_SQL, ROW, TestSource, make_source, po_lines
 
 
@@ -315,3 +316,18 @@ def test_a_mapping_that_does_not_fit(tmp_path: Path, old: str, new: str, message
     source.land("lines.csv", lines(ROW))
     with pytest.raises(SourceError, match=message):
         source.stage_only()
+
+
+def test_a_full_disk_is_not_the_deliverys_fault(tmp_path: Path) -> None:
+    source = po_lines(tmp_path)
+    source.land("lines.csv", lines(*(ROW.replace("P1", f"P{number * 7919}") for number in range(20_000))))
+    (delivery,) = source.pull().deliveries
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # Python ignores the signal that comes with it, so that writing fails as it does on a full disk.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(StorageError, match="cannot be written"):
+            source.stage(delivery)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    assert source.stage(delivery).rows_accepted == 20_000
