@@ -117,10 +117,12 @@ class Slot:
 def soil(slot: Slot, rows: pl.DataFrame, revision: int) -> pl.DataFrame:
     """The rows of a delivery as its file has them, with `_fault` (position in FAULTS or -1) and `_is_duplicate`.
 
-    `rows` has `_is_excluded`: rows that the mapping leaves out are never spoiled, so that every row counts once.
+    `rows` has `_is_excluded`: rows that the mapping leaves out are never spoiled, so that every row counts once; nor
+    are deletions, whose key alone must be right.
     """
     rng, bad, _, _ = slot.draw(len(rows))
-    usable = np.flatnonzero(~rows["_is_excluded"].to_numpy())
+    is_deletion = pl.col("is_deleted") if "is_deleted" in rows.columns else pl.lit(value=False)
+    usable = np.flatnonzero(rows.select(~(pl.col("_is_excluded") | is_deletion)).to_series().to_numpy())
     spoiled = rng.permutation(usable)[:bad]
     fault = np.full(len(rows), READABLE)
     if len(spoiled):
