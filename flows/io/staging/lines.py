@@ -6,6 +6,7 @@ Polars fills a short line with NULLs and cuts a long one, so a broken line would
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,11 @@ class Lines:
     blank: tuple[int, ...] = ()
 
 
+@lru_cache(maxsize=512)
 def check_lines(path: Path, name: str, *, delimiter: str, quote: str | None, width: int, skipped: int) -> Lines:
     """Count the rows of a UTF-8 file after `skipped` lines and find those that have not `width` fields.
+
+    Remembered: a path in the store, or of a copy of it, names its content, and several datasets read the same files.
 
     Raises:
         ExtractError: The file is not UTF-8, or most rows have another width.
