@@ -192,7 +192,7 @@ def test_a_broken_source_folder_is_named_and_the_night_goes_on(practised: Home):
     (folder / "my_erp" / "source.yaml").write_text("name: my_erp\ntabels: {}\n")
     said = practised.opsmart("nightly", code=3, OPSMART_SOURCES=str(folder))
     assert "Missing: my_erp" in said
-    assert "tabels" in said
+    assert "tables: Field required" in said
     practised.opsmart("nightly")
 
 
