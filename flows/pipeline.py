@@ -4,6 +4,7 @@ Flows call these as tasks; nothing here knows Prefect.
 """
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -67,7 +68,7 @@ class Pipeline:
 
     def __init__(self, settings: Settings, warehouse: Warehouse) -> None:
         self._settings, self._warehouse = settings, warehouse
-        self._lake = Lake(settings.lake)
+        self._lake, self._work = Lake(settings.lake), settings.home / "work"
         self._journal, self._report = Journal(warehouse, "unrecorded"), RunReport("unrecorded")
         self._staging = threading.Lock()
         self._broken: dict[str, SourceError] = {}
@@ -91,6 +92,7 @@ class Pipeline:
 
     def pending_sources(self) -> list[str]:
         """Sources that have delivered something not yet taken; what is wrong with one is a problem of the run."""
+        self._sweep()
         for name, broken in self._broken.items():
             self._report.add_problem(name, str(broken))
         for name, source in self._sources.items():
@@ -112,6 +114,20 @@ class Pipeline:
             gates.preload()
         return sorted(self._pending)
 
+    def _sweep(self) -> None:
+        """Remove what a killed run left of deliveries that nobody will take again."""
+        left = {int(path.name.removeprefix("extract-")): path for path in self._work.glob("extract-*")}
+        if not left:
+            return
+        with self._warehouse.session() as session:
+            pending = session.fetch(
+                "select extract_id from ops.extract where extract_id = any($1) and state <> all($2)",
+                list(left),
+                list(_SETTLED),
+            )["extract_id"]
+        for extract_id in left.keys() - set(pending):
+            shutil.rmtree(left[extract_id], ignore_errors=True)
+
     def _unsettled(self, deliveries: list[Delivery]) -> list[Delivery]:
         if not deliveries:
             return []
@@ -130,7 +146,7 @@ class Pipeline:
             warehouse=self._warehouse,
             lake=self._lake,
             source=self._sources[source],
-            work=self._settings.home / "work",
+            work=self._work,
             journal=self._journal,
             pseudonym=pseudonymiser(self._settings.home),
             staging=self._staging,

@@ -18,7 +18,7 @@ from tests.night import run_night
 POINTS: dict[str, tuple[object, str, bool]] = {
     "bytes landed, not noted": (store.Store, "adopt", True),
     "staged, not accepted": (take, "accept", False),
-    "lake about to be written": (lake, "write_deltalake", False),
+    "lake files written, not committed": (lake.Lake, "_write_files", True),
     "lake appended, ledger not begun": (lake.Lake, "append", True),
     "ledger written, not committed": (accept, "_record", True),
     "accepted, nothing built": (take, "accept", True),

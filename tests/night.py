@@ -1,6 +1,7 @@
 """A night without Prefect: the same plain functions in the same order. tests/flows runs the flow itself."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
@@ -18,22 +19,29 @@ VOLATILE = ("published_at", "extract_id")
 def run_night(settings: Settings, *, goes_on: bool = False) -> RunReport:
     """Take what is pending and bring every table up to date.
 
-    With `goes_on` a source that fails is noted and the others go on, as in the flow; else its error is raised.
+    With `goes_on` a source or table that fails is noted and the others go on, as in the flow; else its error is raised.
     """
     report = RunReport("night")
     with pipeline.open(settings) as pipe, pipe.recorded("night", "night", {}, report):
         for source in pipe.pending_sources():
-            try:
+            with _noting(source, report, goes_on=goes_on):
                 report.add_taken(pipe.take(source))
-            except OpsmartError as error:
-                if not goes_on:
-                    raise
-                report.add_problem(source, str(error))
         for tables in (pipe.dirty_dimensions, pipe.dirty_facts):
             for table in tables():
-                report.add_built(pipe.build(table))
+                with _noting(table, report, goes_on=goes_on):
+                    report.add_built(pipe.build(table))
         pipe.close(report)
     return report
+
+
+@contextmanager
+def _noting(subject: str, report: RunReport, *, goes_on: bool) -> Iterator[None]:
+    try:
+        yield
+    except OpsmartError as error:
+        if not goes_on:
+            raise
+        report.add_problem(subject, str(error))
 
 
 def table(warehouse: Warehouse, name: str) -> pl.DataFrame:

@@ -135,11 +135,21 @@ class Lake:
             return DeltaTable(uri)
 
     def scan(self, dataset: Dataset, months: Iterable[str] | None = None) -> pl.LazyFrame:
-        """Rows of a dataset, of some months only where they are given. Columns as in `lake_schema`."""
+        """Rows of a dataset, of some months only where they are given. Columns as in `lake_schema`.
+
+        Raises:
+            LakeError: The lake cannot be read.
+        """
         try:
             table = DeltaTable(f"{self._root}/{dataset.name}")
         except TableNotFoundError:
             return pl.LazyFrame(schema=lake_schema(dataset))
+        except (OSError, DeltaError) as error:
+            raise LakeError(
+                f"the lake cannot be read: {str(error).splitlines()[0]}",
+                where=f"{self._root}/{dataset.name}",
+                remedy="mend the permissions, or restore the folder, then run again",
+            ) from error
         frame = pl.scan_delta(table)
         if months is not None:
             frame = frame.filter(pl.col(MONTH).is_in(sorted(set(months))))

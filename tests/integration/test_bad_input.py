@@ -152,8 +152,8 @@ def test_same_key_with_different_payload_quarantines_all(tmp_path: Path) -> None
     [
         (",5,", ",five,", "qty|unreadable", "five"),
         ("2026-02-03", "2026-02-30", "ordered|unreadable", "2026-02-30"),
-        ("EUR", "XYZ", "currency_exists", None),
-        ("2.50", "-1", "unit_price_not_negative", None),
+        ("EUR", "XYZ", "currency_exists", "XYZ"),
+        ("2.50", "-1", "unit_price_not_negative", "-1.0000000000"),
         (",5,", ",1.23456,", "ordered_qty|does_not_fit", "1.2345600000"),
         (",5,", ",123456789012345678,", "ordered_qty|does_not_fit", "123456789012345678.0000000000"),
         ("S1", "", "supplier_id|nullability", None),

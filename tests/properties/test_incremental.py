@@ -45,7 +45,7 @@ def _mart(settings: Settings) -> dict[str, pl.DataFrame]:
         return tables(warehouse, EVERY_TABLE)
 
 
-@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 10_000), shuffle=st.integers(0, 10_000))
 def test_incremental_equals_full_rebuild(
     server: embedded_server.Server, tmp_path_factory: pytest.TempPathFactory, seed: int, shuffle: int

@@ -1,6 +1,6 @@
 """Quarantined rows: which rule each broke, with the value and the row as it was delivered."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -55,12 +55,24 @@ def failures(bad: pl.DataFrame, rules: Mapping[str, pl.Expr], plan: Plan, drivin
     broken_cells = {failure.row_no for failure in found}
     rest = bad.filter(~pl.col(ROW_NO).is_in(list(broken_cells)))
     columns = plan.contract.dtypes()
-    for name, rule in rules.items():
-        column = name.partition("|")[0] if name.partition("|")[0] in columns else ""
+    if rest.is_empty():
+        return found
+    is_broken = rest.select((~rule.fill_null(value=True)).alias(name) for name, rule in rules.items())
+    for name in rules:
+        if not is_broken[name].any():
+            continue
+        column = _judged_column(name, rule, columns)
         value = pl.col(column).cast(pl.String) if column else pl.lit(None, dtype=pl.String)
-        broken = rest.filter(~rule.fill_null(value=True)).select(ROW_NO, value.alias("value"))
+        broken = rest.filter(is_broken[name]).select(ROW_NO, value.alias("value"))
         found += [Failure(row_no, name, column, text) for row_no, text in broken.iter_rows()]
     return found
+
+
+def _judged_column(name: str, rule: pl.Expr, columns: Collection[str]) -> str:
+    """The column that a rule judges; '' where it judges several."""
+    # Every rule but the key's looks at is_deleted too, to let rows go that are gone.
+    judged = {name.partition("|")[0]} & set(columns) or set(rule.meta.root_names()) - {"is_deleted"}
+    return judged.pop() if len(judged) == 1 and judged <= set(columns) else ""
 
 
 def lost_failures(lost: pl.DataFrame, driving: TypedTable) -> list[Failure]:
