@@ -152,9 +152,9 @@ def _run(tables: Mapping[str, TypedTable], plan: Plan, rules: Mapping[str, pl.Ex
     where = f"{plan.source.folder / plan.dataset.name}.sql"
     try:
         context = pl.SQLContext({name: table.frame for name, table in tables.items()})
-        rows = project(context.execute(plan.mapping.sql), plan)
-        rows = finished(checked(rows, rules), plan)
-        names = [name for name in rows.collect_schema().names() if name != OK]
+        rows, reasons = project(context.execute(plan.mapping.sql), plan)
+        rows = finished(checked(rows, reasons, rules), plan)
+        schema = {name: dtype for name, dtype in rows.collect_schema().items() if name != OK}
     except (pl.exceptions.PolarsError, NotImplementedError) as error:
         raise SourceError(
             f"Polars refuses the mapping: {_first_line(error)}", where=where, remedy="mend the SELECT"
@@ -170,7 +170,7 @@ def _run(tables: Mapping[str, TypedTable], plan: Plan, rules: Mapping[str, pl.Ex
     )
     # One sink for both: two sinks behind filters would run the query twice.
     rows.sink_parquet(parts, **OPTIONS)
-    empty = pl.DataFrame(schema={name: dtype for name, dtype in rows.collect_schema().items() if name in names})
+    empty = pl.DataFrame(schema=schema)
     if not good.exists():
         empty.write_parquet(good)
     return _Sorted(good, with_reasons(pl.read_parquet(bad) if bad.exists() else empty, tables))

@@ -58,7 +58,7 @@ def failures(bad: pl.DataFrame, rules: Mapping[str, pl.Expr], plan: Plan, drivin
     if rest.is_empty():
         return found
     is_broken = rest.select((~rule.fill_null(value=True)).alias(name) for name, rule in rules.items())
-    for name in rules:
+    for name, rule in rules.items():
         if not is_broken[name].any():
             continue
         column = _judged_column(name, rule, columns)

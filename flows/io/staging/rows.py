@@ -3,7 +3,7 @@
 Everything stays lazy; `project` and `checked` only add expressions to the mapping's query.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -52,17 +52,21 @@ class Plan:
         return self.source.zone(self.dataset.name)
 
 
-def project(mapped: pl.LazyFrame, plan: Plan) -> pl.LazyFrame:
+def project(mapped: pl.LazyFrame, plan: Plan) -> tuple[pl.LazyFrame, list[str]]:
     """The mapped columns in the contract's types, beside `_row_no`, `_bad:…` and `_misfit:…`.
 
     `_misfit:<column>` has the value where the contract's type cannot hold it; there the column is NULL or rounded.
+
+    Returns:
+        The rows, and the names of `_bad:…` and `_misfit:…`, which are NULL in good rows.
 
     Raises:
         SourceError: The SELECT lacks a column, has one too many, or one of a type that cannot become the contract's.
     """
     have = dict(mapped.collect_schema())
     _check_outputs(have, plan)
-    values, misfits = [], []
+    values: list[pl.Expr] = []
+    misfits: dict[str, pl.Expr] = {}
     for name, target in plan.contract.dtypes().items():
         dtype = have.get(name, pl.Null())
         if dtype == pl.Null:
@@ -71,10 +75,10 @@ def project(mapped: pl.LazyFrame, plan: Plan) -> pl.LazyFrame:
         value, misfit = _fitted(name, dtype, target, plan)
         values.append(value.alias(name))
         if misfit is not None:
-            misfits.append(pl.when(misfit).then(pl.col(name)).alias(f"{MISFIT}:{name}"))
+            misfits[f"{MISFIT}:{name}"] = pl.when(misfit).then(pl.col(name))
     bad = [name for name in have if name.startswith(f"{BAD}:")]
-    rows = mapped.select(*values, pl.col(ROW_NO).cast(pl.Int64), *bad, *misfits)
-    return rows.with_columns(
+    rows = mapped.select(*values, pl.col(ROW_NO).cast(pl.Int64), *bad, **misfits)
+    rows = rows.with_columns(
         *(pl.col(name).fill_null("") for name in plan.contract.key() if plan.contract.dtypes()[name] == pl.String),
         *(
             pl.col(name).map_batches(plan.pseudonym, return_dtype=pl.String, is_elementwise=True)
@@ -82,6 +86,7 @@ def project(mapped: pl.LazyFrame, plan: Plan) -> pl.LazyFrame:
             if have.get(name, pl.Null()) != pl.Null
         ),
     )
+    return rows, [*bad, *misfits]
 
 
 def _check_outputs(have: Mapping[str, pl.DataType], plan: Plan) -> None:
@@ -188,9 +193,9 @@ def local_day(column: str, plan: Plan) -> pl.Expr:
     return (moment if plan.zone == "UTC" else moment.dt.convert_time_zone(plan.zone)).dt.date()
 
 
-def checked(rows: pl.LazyFrame, rules: Mapping[str, pl.Expr]) -> pl.LazyFrame:
+def checked(rows: pl.LazyFrame, reasons: Iterable[str], rules: Mapping[str, pl.Expr]) -> pl.LazyFrame:
     """The rows with `_is_good`: no unreadable cell, no misfit, no broken rule."""
-    is_clean = [pl.col(name).is_null() for name in rows.collect_schema() if name.startswith((f"{BAD}:", f"{MISFIT}:"))]
+    is_clean = [pl.col(name).is_null() for name in reasons]
     return rows.with_columns(
         pl.all_horizontal(*is_clean, *(rule.fill_null(value=True) for rule in rules.values())).alias(OK)
     )
