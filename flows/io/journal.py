@@ -34,10 +34,7 @@ class Journal:
             for result in results:
                 self._counts[result.status] += 1
         rows = pl.DataFrame(
-            [
-                (r.gate, str(r.subject), r.severity, r.status, r.observed, r.expected, r.checked_at)
-                for r in results
-            ],
+            [(r.gate, str(r.subject), r.severity, r.status, r.observed, r.expected, r.checked_at) for r in results],
             schema=["gate", "subject", "severity", "status", "observed", "expected", "checked_at"],
             orient="row",
         )
