@@ -28,7 +28,7 @@ def test_nights_at_once_make_the_mart_of_one(shop: Shop, server: Server, tmp_pat
         receipts = [{"receipt_id": f"R{day}-{n}", "po_id": f"P{n}"} for n in range(1, 10)]
         shop.land("goods_receipt", f"2026-03-{day:02d}", *receipts)
         shop.land("item", f"2026-03-{day:02d}", {"name": f"Bolt {day}"})
-    nights = [_night_beside(shop) for _ in range(3)]
+    nights = [_night_beside(shop) for _ in range(2)]
     for night in nights:
         said, error = night.communicate(timeout=240)
         assert (night.returncode, error) == (0, ""), said

@@ -110,9 +110,11 @@ def test_a_line_that_moves_from_march_to_april_leaves_march(
         ("P1", date(2026, 4, 1)),
         ("P2", date(2026, 3, 10)),
     ]
-    assert shop.fetch(
-        "select day, row_count from ops.slice where fact = 'fct_purchase_order_line' order by 1"
-    ) == [(date(2026, 3, 10), 1), (date(2026, 3, 31), 0), (date(2026, 4, 1), 1)]
+    assert shop.fetch("select day, row_count from ops.slice where fact = 'fct_purchase_order_line' order by 1") == [
+        (date(2026, 3, 10), 1),
+        (date(2026, 3, 31), 0),
+        (date(2026, 4, 1), 1),
+    ]
     from_scratch(shop)
 
 
@@ -143,9 +145,11 @@ def test_a_snapshot_that_lacks_a_key_ends_it(shop: Shop, from_scratch: Callable[
     shop.land("item", "2026-04-01", {}, {"item_id": "I3"})
     shop.good_night()
     assert shop.fetch(f"select po_id from {LINES} order by 1") == [("P1",), ("P3",)]
-    assert shop.fetch(
-        "select item_id, is_deleted from mart.dim_item where code_space = 'shop' order by 1"
-    ) == [("I1", False), ("I2", True), ("I3", False)]
+    assert shop.fetch("select item_id, is_deleted from mart.dim_item where code_space = 'shop' order by 1") == [
+        ("I1", False),
+        ("I2", True),
+        ("I3", False),
+    ]
     present = "select item_id, is_deleted from mart.dim_item_history where code_space = 'shop' and is_current"
     assert sorted(shop.fetch(present)) == [("I1", False), ("I2", True), ("I3", False)]
     assert shop.fetch(

@@ -90,13 +90,14 @@ def test_the_reader_sees_no_ledger_and_no_password(reader: psycopg.Connection, s
     assert set(others) <= {("<insufficient privilege>",)}
 
 
-def test_every_column_of_the_mart_is_described(reader: psycopg.Connection) -> None:
+def test_every_column_of_the_mart_is_described(reader_url: str) -> None:
     """As `\\d+` shows it to the reader."""
-    columns = reader.execute(
-        "select relname, attname, col_description(pg_class.oid, attnum) from pg_class"
-        " inner join pg_attribute on attrelid = pg_class.oid and attnum > 0 and not attisdropped"
-        " where relnamespace = 'mart'::regnamespace and relkind = 'r' and relname <> 'alembic_version'"
-    ).fetchall()
+    with psycopg.connect(reader_url) as reader:
+        columns = reader.execute(
+            "select relname, attname, col_description(pg_class.oid, attnum) from pg_class"
+            " inner join pg_attribute on attrelid = pg_class.oid and attnum > 0 and not attisdropped"
+            " where relnamespace = 'mart'::regnamespace and relkind = 'r' and relname <> 'alembic_version'"
+        ).fetchall()
     assert [(table, column) for table, column, said in columns if not said] == []
     assert {table for table, _, _ in columns} >= set(FACTS)
     words = {column: said for table, column, said in columns if table == "fct_purchase_order_line"}
