@@ -93,6 +93,11 @@ SHORTENED = ("sample_wms.stock_snapshot", "sample_mes.operation_confirmation")
 """Datasets whose corrected file lacks a row."""
 
 
+JOURNAL = "sample_ledger.gl_entry"
+MOST_BAD_ROWS = 4
+"""Of a small file: ordinary dirt is not so much that the file as a whole is refused."""
+
+
 @dataclass(frozen=True, slots=True)
 class Slot:
     """What identifies the dirt of a delivery and its corrections."""
@@ -106,7 +111,9 @@ class Slot:
     def draw(self, rows: int) -> tuple[np.random.Generator, int, bool, bool]:
         """The slot's random stream, how many rows are bad, whether a correction follows, whether it comes twice."""
         rng = stream(self.plan.seed, "dirt", self.name, self.night, self.period, self.plan.start)
-        bad = int(rng.binomial(rows, self.dirt)) if self.name in FAULTS else 0
+        bad = min(int(rng.binomial(rows, self.dirt)), max(MOST_BAD_ROWS, rows // 50)) if self.name in FAULTS else 0
+        if self.name == JOURNAL:
+            bad = (bad + 1) // 2  # journals, of two to four lines each
         odds = max(0.5, self.plan.p_revision) if bad else self.plan.p_revision
         corrects = self.name in FAULTS and rng.random() < odds
         is_one_file = self.name != "sample_erp.purchase_order_line"
@@ -123,14 +130,14 @@ def soil(slot: Slot, rows: pl.DataFrame, revision: int) -> pl.DataFrame:
     rng, bad, _, _ = slot.draw(len(rows))
     is_deletion = pl.col("is_deleted") if "is_deleted" in rows.columns else pl.lit(value=False)
     usable = np.flatnonzero(rows.select(~(pl.col("_is_excluded") | is_deletion)).to_series().to_numpy())
-    spoiled = rng.permutation(usable)[:bad]
+    spoiled = rng.permutation(usable)[: min(bad, max(len(usable) - 1, 0))]
     fault = np.full(len(rows), READABLE)
     if len(spoiled):
         fault[spoiled] = rng.integers(0, len(FAULTS[slot.name]), len(spoiled))
     if revision:
         fault[spoiled[rng.random(len(spoiled)) < 0.8]] = READABLE
         rows, fault = _corrected(rng, slot.name, rows, fault, usable)
-    if slot.name == "sample_ledger.gl_entry":
+    if slot.name == JOURNAL:
         fault = _whole_journals(rows, fault)
     marked = rows.with_columns(pl.Series("_fault", fault, dtype=pl.Int32), _is_duplicate=pl.lit(value=False))
     return _with_copies(rng, slot, marked)
@@ -144,8 +151,9 @@ def _corrected(
         chosen = int(rng.choice(usable))
         more = pl.when(position == chosen).then(pl.col(column) + 1).otherwise(pl.col(column))
         rows = rows.with_columns(more.cast(rows.schema[column]).alias(column))
-    if name in SHORTENED and len(rows) > 1:
-        left_out = int(rng.integers(len(rows)))
+    clean = np.flatnonzero(fault == READABLE)
+    if name in SHORTENED and len(clean) > 1:
+        left_out = int(rng.choice(clean))
         keep = np.arange(len(rows)) != left_out
         rows, fault = rows.filter(pl.Series(keep)), fault[keep]
     return rows, fault
@@ -154,7 +162,8 @@ def _corrected(
 def _whole_journals(rows: pl.DataFrame, fault: Array) -> Array:
     """A journal is spoiled as a whole: half a journal in quarantine would leave the other half out of balance."""
     marked = rows.select("journal_id", _fault=pl.Series(fault)).with_columns(pl.col("_fault").max().over("journal_id"))
-    return marked["_fault"].to_numpy()
+    whole = marked["_fault"].to_numpy()
+    return whole if (whole == READABLE).any() else np.full(len(whole), READABLE)
 
 
 def _with_copies(rng: np.random.Generator, slot: Slot, rows: pl.DataFrame) -> pl.DataFrame:
