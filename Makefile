@@ -9,7 +9,7 @@ nightly: setup
 	$(BIN)/opsmart nightly --sample
 
 test: setup
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 check: setup
 	$(BIN)/ruff format --check --quiet || { echo "do: make format" >&2; exit 1; }
