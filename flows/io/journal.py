@@ -74,12 +74,12 @@ class Journal:
 
 
 def keep_quarantined(warehouse: Warehouse, extract_id: int, rows: pl.DataFrame, quarantined_at: datetime) -> None:
-    """Keep the rows of an extract that were held back."""
-    if not rows.height:
-        return
+    """Keep the rows of an extract that were held back, in place of those of an earlier try."""
     with warehouse.session() as session:
-        session.load_temporary(rows.select(QUARANTINE_COLUMNS), "held_back")
-        _insert_quarantined(session, extract_id, quarantined_at)
+        session.execute("delete from ops.quarantined_row where extract_id = $1", extract_id)
+        if rows.height:
+            session.load_temporary(rows.select(QUARANTINE_COLUMNS), "held_back")
+            _insert_quarantined(session, extract_id, quarantined_at)
         session.commit()
 
 

@@ -65,7 +65,7 @@ class Taker:
         try:
             with self.staging:
                 staged = self._stage(delivery, extract, folder)
-                failed = self._judge(extract, staged)
+                failed = self._judge(delivery, extract, staged)
             counts = staged.counts
             taken = _counted(taken, counts)
             journal.keep_quarantined(self.warehouse, extract.extract_id, staged.quarantined, datetime.now(UTC))
@@ -85,7 +85,7 @@ class Taker:
         dataset = DATASETS[extract.dataset]
         return stage(delivery, self.source, dataset, folder, extract_id=extract.extract_id, pseudonym=self.pseudonym)
 
-    def _judge(self, extract: Extract, staged: Staged) -> str:
+    def _judge(self, delivery: Delivery, extract: Extract, staged: Staged) -> str:
         """What the gates hold against the delivery; '' if nothing."""
         known = gates.ExtractFacts(
             extract=f"{extract.slot} r{extract.revision} {extract.content_hash[:12]}",
@@ -93,7 +93,7 @@ class Taker:
             **staged.counts,
             tolerance_rows=_whole(self._dataset(extract).tolerances.get("rows")),
             tolerance_share=self._dataset(extract).tolerances.get("share"),
-            allow_empty=any(self.source.tables[table].may_be_empty for table in self.source.tables),
+            allow_empty=any(self.source.tables[file.table].may_be_empty for file in delivery.files),
         )
         results = gates.judge_extract(
             extract.dataset, extract.source, pl.scan_parquet(staged.rows), known, checked_at=datetime.now(UTC)

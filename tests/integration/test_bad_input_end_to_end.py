@@ -215,13 +215,19 @@ def closed_lake(two: Shop) -> Callable[[], None]:
 
 
 def test_a_lake_that_cannot_be_written(two: Shop, closed_lake: Callable[[], None]) -> None:
-    two.land("purchase_order_line", "2026-03-02", {"po_id": "P0"}, {"po_id": "P1", "ordered_on": "2026-04-01"})
+    april = {"ordered_on": "2026-04-01"}
+    rows = [{"po_id": "P0"}, {"po_id": "P2", "uom": "WAGGON"}, {"po_id": "P1", **april}]
+    two.land("purchase_order_line", "2026-03-02", *rows)
     night_with_a_problem(two, "shop", "the lake cannot be written", "purchase_order_line", "do:")
     assert two.fetch(f"select state {TODAYS}") == [("landed",)]
+    assert two.fetch("select row_no, value from ops.quarantined_row") == [(2, "WAGGON")]
     closed_lake()
-    # Nothing was wrong with the delivery: it is still pending.
+    # Nothing was wrong with the delivery: it is still pending. Read in another way, it has no bad row any more.
+    file = two.settings.sources[0] / "shop" / "purchase_order_line.sql"
+    file.write_text(file.read_text().replace("raw.uom as uom", "replace(raw.uom, 'WAGGON', 'EA') as uom"))
     two.good_night()
-    assert two.fetch(f"select po_id from {LINES} order by 1") == [("P0",), ("P1",)]
+    assert two.fetch(f"select po_id from {LINES} order by 1") == [("P0",), ("P1",), ("P2",)]
+    assert two.fetch("select count(*) from ops.quarantined_row") == [(0,)]
 
 
 FULL = """
