@@ -1,7 +1,7 @@
 """Verbs that look: status, verify, quarantine. They change nothing."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import cyclopts
@@ -165,7 +165,7 @@ def _warehouse() -> Iterator["Session"]:
 
     settings = load_settings()
     startup.migrate(settings)
-    with Warehouse.at(startup.warehouse_url(settings)).session() as session:
+    with closing(Warehouse.at(startup.warehouse_url(settings))) as warehouse, warehouse.session() as session:
         yield session
 
 

@@ -1,7 +1,7 @@
 """What every flow does around its steps: open the pipeline, keep a record in the ledger, say how it ended."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 from prefect.client.schemas.objects import State
@@ -35,9 +35,10 @@ def recorded(flow: str, settings: Settings, **parameters: Any) -> Iterator[tuple
 def _one_at_a_time(settings: Settings) -> Iterator[None]:
     """Waits until no other run of this warehouse goes on.
 
-    A lock of PostgreSQL's, not a limit of Prefect's: it is gone with the connection of a run that died.
+    A lock of PostgreSQL's, not a limit of Prefect's: it is gone with the connection of a run that died. The connection
+    is closed at the end rather than kept, for the lock is the connection's.
     """
-    with Warehouse.at(startup.warehouse_url(settings)).session() as session:
+    with closing(Warehouse.at(startup.warehouse_url(settings))) as warehouse, warehouse.session() as session:
         if not session.value("select pg_try_advisory_lock(hashtextextended($1, 0))", RUN_LOCK):
             current().say("Another run is going on; this one follows it.")
             session.execute("select pg_advisory_lock(hashtextextended($1, 0))", RUN_LOCK)

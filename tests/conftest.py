@@ -3,7 +3,7 @@
 import itertools
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -76,9 +76,10 @@ def reader_url(server: Server, warehouse_url: str) -> str:
 
 
 @pytest.fixture
-def warehouse(warehouse_url: str) -> Warehouse:
+def warehouse(warehouse_url: str) -> Iterator[Warehouse]:
     """A fresh, migrated, empty warehouse."""
-    return Warehouse(warehouse_url)
+    with closing(Warehouse(warehouse_url)) as warehouse:
+        yield warehouse
 
 
 @pytest.fixture
