@@ -4,6 +4,7 @@ Every bulk path goes through ADBC, because only there do COPY, SQL and the advis
 """
 
 import re
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Self
@@ -83,6 +84,8 @@ class Warehouse:
         self._pool = QueuePool(
             lambda: adbc.connect(url), pool_size=_KEPT_CONNECTIONS, max_overflow=-1, reset_on_return="rollback"
         )
+        # Whoever forgets to close it must not leave connections open until the garbage collector finds them.
+        weakref.finalize(self, self._pool.dispose)
 
     @contextmanager
     def session(self) -> Iterator[Session]:
