@@ -6,6 +6,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from flows import runs
 from flows.io import dirty, publish
 from flows.io.build import FactBuilder, chunks, dirty_slices
 from flows.io.embedded_server import Server
@@ -85,3 +86,12 @@ def test_older_logic_publishes_nothing_over_newer(shop: Shop) -> None:
     shop.land("purchase_order_line", "2026-04-01", {"po_id": "P1", "ordered_qty": 9})
     shop.night()
     assert shop.fetch(LINES) == [("P1", 5)]
+
+
+def test_the_lock_of_a_run_ends_with_it(shop: Shop) -> None:
+    """In a process that goes on, too: a connection that is kept for later would keep the lock."""
+    free = f"select pg_try_advisory_xact_lock(hashtextextended('{runs.RUN_LOCK}', 0))"
+    for _ in range(2):
+        with runs._one_at_a_time(shop.settings):
+            assert shop.fetch(free) == [(False,)]
+        assert shop.fetch(free) == [(True,)]
