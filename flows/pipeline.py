@@ -70,7 +70,7 @@ class Pipeline:
         self._settings, self._warehouse = settings, warehouse
         self._lake, self._work = Lake(settings.lake), settings.home / "work"
         self._journal, self._report = Journal(warehouse, "unrecorded"), RunReport("unrecorded")
-        self._staging = threading.Lock()
+        self._staging, self._building = threading.Lock(), threading.Lock()
         self._broken: dict[str, SourceError] = {}
         self._sources: Mapping[str, Source] = load_sources(
             settings.sql_root / "sources", settings.sources, broken=self._broken
@@ -205,7 +205,9 @@ class Pipeline:
 
     def build(self, table: str) -> BuiltTable:
         """Build, gate and publish the dirty slices of a table."""
-        builder = TableBuilder(self._warehouse, self._lake, self._journal, self._settings.reporting_currency)
+        builder = TableBuilder(
+            self._warehouse, self._lake, self._journal, self._settings.reporting_currency, self._building
+        )
         return builder.build(table)
 
     def dirty_range(

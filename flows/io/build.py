@@ -119,7 +119,7 @@ class FactBuilder:
 
 
 def complete(built: pl.LazyFrame, fact: Fact, days: pl.Series) -> pl.LazyFrame:
-    """The built rows of the slices, in the contract's columns and with their hashes.
+    """The built rows of the slices, in the contract's columns and with their hashes, in order of their key.
 
     Raises:
         BuildError: The transform's columns are not the contract's.
@@ -140,6 +140,7 @@ def complete(built: pl.LazyFrame, fact: Fact, days: pl.Series) -> pl.LazyFrame:
             extract_id=pl.col("_extract_id"),
         )
         .select(*columns, SLICE)
+        .sort("row_key")
     )
 
 

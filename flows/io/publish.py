@@ -41,7 +41,8 @@ def publish(
         warehouse: Where to.
         target: Which table.
         source: Anchor source of all the slices.
-        rows: The slices' complete rows: the table's columns but published_at, and the slice's day as `_slice`.
+        rows: The slices' complete rows: the table's columns but published_at, and the slice's day as `_slice`. In key
+            order if they are many, so that the primary key's index is walked once.
         slices: day and generation of each slice, the generation read before its inputs were.
         published_at: Goes into every row that is written.
 
@@ -60,13 +61,12 @@ def publish(
         identity = list(target.identity)
         new, removed = rows, 0
         if published.height or _has_rows(session, target):
-            new = rows.join(published, on=[*identity, "row_hash"], how="anti")
+            new = rows.join(published, on=[*identity, "row_hash"], how="anti", maintain_order="left")
             gone = published.join(rows, on=identity, how="anti").select(identity)
             # By identity wherever the table holds it: a row may have moved here from a slice that is built later.
             removed = _delete(session, target, pl.concat([gone, new.select(identity)]))
         stamp = pl.lit(published_at).cast(pl.Datetime("us", "UTC")).alias("published_at")
-        # In key order, so that the primary key's index is walked once.
-        session.copy(new.drop(SLICE).sort(identity).with_columns(stamp), target.name, schema="mart")
+        session.copy(new.drop(SLICE).with_columns(stamp), target.name, schema="mart")
         _record(session, target, source, rows, live, published_at)
         session.commit()
     return Written(live.height, new.height, removed, rows.height - new.height, dropped)

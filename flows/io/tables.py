@@ -1,5 +1,6 @@
 """From dirty slices to published ones: read, build, gate, publish; facts chunk by chunk, dimensions whole."""
 
+import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,8 +23,11 @@ from schemas.registry import ALL_SOURCES, UNDATED, Dimension, Fact
 class TableBuilder:
     """Builds and publishes the dirty slices of a table."""
 
-    def __init__(self, warehouse: Warehouse, lake: Lake, journal: Journal, reporting_currency: str) -> None:
-        self._warehouse, self._lake, self._journal = warehouse, lake, journal
+    def __init__(
+        self, warehouse: Warehouse, lake: Lake, journal: Journal, reporting_currency: str, building: threading.Lock
+    ) -> None:
+        """`building` is held while a chunk is built: Polars uses all cores for one, and two would fill the memory."""
+        self._warehouse, self._lake, self._journal, self._building = warehouse, lake, journal, building
         self._reporting_currency = reporting_currency
 
     def build(self, table: str) -> BuiltTable:
@@ -49,7 +53,8 @@ class TableBuilder:
             members = _members(session, fact)
             builder = FactBuilder(session, self._lake, fact, self._reporting_currency)
             for chunk in chunks(session, fact, slices):
-                rows, driving = builder.build(chunk)
+                with self._building:
+                    rows, driving = builder.build(chunk)
                 if written:
                     # One chunk at most is in memory beside the one being built.
                     written[-1].result()

@@ -65,7 +65,7 @@ def _nothing_is_lost(session: Session) -> None:
         " where rows_in <> rows_accepted + rows_quarantined + rows_duplicate + rows_excluded"
     )
     unexplained = session.value(
-        "select (sum(rows_quarantined) - (select count(distinct (extract_id, row_no)) from ops.quarantined_row))::bigint"
+        "select sum(rows_quarantined)::bigint - (select count(distinct (extract_id, row_no)) from ops.quarantined_row)"
         " from ops.extract"
     )
     assert (unbalanced, unexplained) == (0, 0)
