@@ -5,7 +5,7 @@ A *touch* is the inverse of a *read*: for each kind of input below, `reads` says
 never too few.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 
 from schemas.contract import DatasetContract, FactContract, PublishedContract
@@ -118,7 +118,6 @@ class Fact:
     logic_version: int = 1
     grain: str = "day"
     is_cross_source: bool = False
-    gates: tuple[str, ...] = ("fact",)
 
     @property
     def driving(self) -> tuple[str, ...]:
@@ -149,4 +148,4 @@ class Dimension:
     entity: str | None
     inputs: tuple[str, ...]
     logic_version: int = 1
-    history: bool = field(default=False)
+    history: bool = False
