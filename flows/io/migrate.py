@@ -4,7 +4,6 @@ A fingerprint of all that stands in the database, so a start with nothing to mig
 """
 
 import hashlib
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import sql
 
+from flows.io.warehouse import without_password
 from schemas.errors import WarehouseError
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def migrate(url: str) -> Migration:
     except psycopg.OperationalError as error:
         raise WarehouseError(
             f"The warehouse cannot be reached: {_first_line(error)}",
-            where=_without_password(url),
+            where=without_password(url),
             remedy="see that the server runs and that OPSMART_WAREHOUSE_URL is right",
         ) from error
 
@@ -171,13 +171,13 @@ def _migrate(url: str, connection: psycopg.Connection, wanted: str) -> Migration
     except CommandError as error:
         raise WarehouseError(
             f"The warehouse was migrated by another version of opsmart: {_first_line(error)}",
-            where=_without_password(url),
+            where=without_password(url),
             remedy="use that version or a newer one; migrations only go forward",
         ) from error
     except (DBAPIError, psycopg.Error) as error:
         raise WarehouseError(
             f"The warehouse refused a migration: {_first_line(getattr(error, 'orig', None) or error)}",
-            where=_without_password(url),
+            where=without_password(url),
             remedy="nothing was changed; the user must own schemas mart and ops, or may create them in the database",
         ) from error
     return Migration(is_applied=True, warnings=warnings)
@@ -247,7 +247,3 @@ def _collect(notice: psycopg.errors.Diagnostic, into: list[str]) -> None:
 
 def _first_line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0]
-
-
-def _without_password(url: str) -> str:
-    return re.sub(r"(://[^:/@]+):[^@]*@", r"\1@", url)
