@@ -141,7 +141,11 @@ class Pipeline:
         return [d for d in deliveries if (d.dataset, d.slot, d.revision, d.content_hash) not in settled]
 
     def take(self, source: str) -> list[TakenExtract]:
-        """Take what a source has pending."""
+        """Take what a source has pending.
+
+        Each delivery goes into the run's report as it is settled: an error of the lake or the warehouse, which is
+        raised once the others are through, does not hide them.
+        """
         taker = Taker(
             warehouse=self._warehouse,
             lake=self._lake,
@@ -160,7 +164,11 @@ class Pipeline:
             # Two runs at once take a delivery once: the second waits, and finds it settled.
             guard.lock(f"opsmart.take.{delivery.source}.{delivery.dataset}.{delivery.slot}.{delivery.content_hash}")
             extract = self._register(taker, delivery)
-            return None if extract.state in _SETTLED else taker.take(delivery, extract)
+            if extract.state in _SETTLED:
+                return None
+            taken = taker.take(delivery, extract)
+        self._report.add_taken([taken])
+        return taken
 
     def _register(self, taker: Taker, delivery: Delivery) -> ledger.Extract:
         with self._warehouse.session() as session:

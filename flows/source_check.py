@@ -15,7 +15,7 @@ from flows.io.staging.mapping import analyse
 from flows.io.staging.pseudonym import pseudonymiser
 from flows.settings import Settings
 from flows.source_new import OPTIONAL
-from schemas.catalog import DATASETS
+from schemas.catalog import DATASETS, FACTS
 from schemas.errors import OpsmartError
 from schemas.source import Source
 
@@ -74,6 +74,7 @@ def check_source(source: Source, settings: Settings, *, newest: int) -> SourceCh
     checks = []
     for dataset in source.datasets:
         check = DatasetCheck(dataset)
+        check.errors += _unfit_for_append(dataset, source)
         try:
             _compare_columns(check, source)
             own = [delivery for delivery in deliveries if delivery.dataset == dataset]
@@ -84,6 +85,18 @@ def check_source(source: Source, settings: Settings, *, newest: int) -> SourceCh
         checks.append(check)
     odd = [f"{file}: its name says no slot" for file in pulled.odd]
     return SourceCheck(checks, [str(error) for error in pulled.failed] + odd, pulled.unmatched)
+
+
+def _unfit_for_append(dataset: str, source: Source) -> list[str]:
+    """Facts that cannot have an append stream's rows: there a key is unique inside its day only."""
+    if source.datasets[dataset].mode != "append":
+        return []
+    facts = [fact for fact in FACTS.values() if dataset in fact.driving and fact.anchor not in fact.contract.key()]
+    return [
+        f"mode append: {fact.name} has one row a key, whatever its {fact.anchor}, and append keeps a key on each of its"
+        " days; use delta, snapshot or period"
+        for fact in facts
+    ]
 
 
 def _compare_columns(check: DatasetCheck, source: Source) -> None:

@@ -66,7 +66,6 @@ def take_sources(pipeline: "work.Pipeline", sources: Iterable[str], report: RunR
             if isinstance(outcome, BaseException):
                 _note_failure(source, outcome, report)
                 continue
-            report.add_taken(outcome)
             accepted = sum(extract.rows_accepted for extract in outcome)
             current().done(source, f"{counted(len(outcome), 'extract')}, {accepted:,} rows accepted")
 

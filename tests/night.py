@@ -25,7 +25,7 @@ def run_night(settings: Settings, *, goes_on: bool = False) -> RunReport:
     with pipeline.open(settings) as pipe, pipe.recorded("night", "night", {}, report):
         for source in pipe.pending_sources():
             with _noting(source, report, goes_on=goes_on):
-                report.add_taken(pipe.take(source))
+                pipe.take(source)
         for tables in (pipe.dirty_dimensions, pipe.dirty_facts):
             for table in tables():
                 with _noting(table, report, goes_on=goes_on):

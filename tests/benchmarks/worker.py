@@ -66,8 +66,7 @@ def night(settings: "Settings", at_once: int) -> "RunReport":
         pipe.recorded(run_id, "benchmark", {}, report),
         ThreadPoolExecutor(at_once) as pool,
     ):
-        for taken in pool.map(pipe.take, pipe.pending_sources()):
-            report.add_taken(taken)
+        list(pool.map(pipe.take, pipe.pending_sources()))
         for tables in (pipe.dirty_dimensions, pipe.dirty_facts):
             for built in pool.map(pipe.build, tables()):
                 report.add_built(built)

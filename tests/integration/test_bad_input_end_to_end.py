@@ -230,6 +230,20 @@ def test_a_lake_that_cannot_be_written(two: Shop, closed_lake: Callable[[], None
     assert two.fetch("select count(*) from ops.quarantined_row") == [(0,)]
 
 
+def test_what_else_a_source_delivered_is_reported_when_one_delivery_fails(
+    two: Shop, closed_lake: Callable[[], None]
+) -> None:
+    for day in ("2026-02-27", "2026-02-28", "2026-03-04"):
+        two.land("purchase_order_line", day, {"po_id": day})
+    two.land("purchase_order_line", "2026-03-03", {"po_id": "P1", "ordered_on": "2026-04-01"})
+    report = two.night()
+    assert [problem.subject for problem in report.problems] == ["shop"]
+    taken = {(extract.slot, extract.state) for extract in report.taken}
+    assert taken == {(day, "accepted") for day in ("2026-02-27", "2026-02-28", "2026-03-04")}
+    closed_lake()
+    assert [extract.slot for extract in two.good_night().taken] == ["2026-03-03"]
+
+
 FULL = """
 import json, resource, sys
 from flows.settings import load_settings

@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from flows.io.pull import load_source
 from flows.io.staging.mapping import analyse
+from flows.settings import load_settings
+from flows.source_check import check_source
 from flows.source_new import OPTIONAL, mapping_select, source_yaml, write_skeleton
 from schemas.catalog import DATASETS
 from schemas.errors import SourceError
@@ -44,3 +47,15 @@ def test_an_unknown_dataset_is_refused_with_the_known_ones(tmp_path: Path):
     with pytest.raises(SourceError, match="purchase_order_line"):
         write_skeleton(tmp_path, "my_erp", ("orders",))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_a_mode_that_a_fact_cannot_have_is_said(tmp_path: Path, home: Path, dataset: str):
+    write_skeleton(tmp_path, "my_erp", (dataset,))
+    file = tmp_path / "my_erp" / "source.yaml"
+    described = yaml.safe_load(file.read_text())
+    described["datasets"][dataset] = {"mode": "append"}
+    file.write_text(yaml.safe_dump(described))
+    (check,) = check_source(load_source(tmp_path / "my_erp"), load_settings(home=home), newest=1).datasets
+    said = [error for error in check.errors if error.startswith("mode append: ")]
+    assert bool(said) == (dataset in ("purchase_order_line", "production_order")), check.errors
