@@ -72,9 +72,12 @@ def accept(warehouse: Warehouse, lake: Lake, extract: Extract, staged: StagedRow
             session.commit()
         if stream.key_count and not dataset.keeps_history:
             keep = _unknown_payloads(staged.rows, existing.rows)
-    lake.append(dataset, staged.rows, f"extract-{extract.extract_id}-{staged.counts['rows_accepted']}", keep)
+    lake.append(dataset, staged.rows, f"extract-{extract.extract_id}", keep)
     with warehouse.session() as session:
         session.lock(ACCEPT_LOCK)
+        if ledger.extracts(session, "extract_id = $1 and state = 'accepted'", extract.extract_id):
+            # Whoever lost the connection that guards a delivery may find it taken. What was decided then stays.
+            return
         gives_coverage: bool | None = None
         if extract.mode == "append":
             change = _accept_append(session, lake, extract, staged)

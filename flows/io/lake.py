@@ -9,12 +9,13 @@ from pathlib import Path
 
 import fsspec
 import polars as pl
+import polars.selectors as cs
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import DeltaError, TableNotFoundError
-from deltalake.transaction import AddAction
+from deltalake.transaction import AddAction, RemoveAction
 from polars.io.partition import FileProviderArgs
 
 from schemas.errors import LakeError
@@ -55,17 +56,17 @@ class Lake:
         Args:
             dataset: Whose rows they are.
             rows: Staged Parquet file with the columns of `lake_schema` but the month.
-            transaction: Id of this append; a second append under the same id writes nothing.
+            transaction: Id of this append. A second append of the same rows under the same id writes nothing, one of
+                other rows takes the place of the first: that was a try which did not come to its end.
             keep: `_row_no` of the rows to append; all of them where it is None.
 
         Raises:
             LakeError: The lake cannot be written.
         """
         count = keep.height if keep is not None else pq.read_metadata(rows).num_rows
-        if not count:
-            return 0
         try:
-            self._commit(dataset, transaction, self._write_files(dataset, rows, keep))
+            files = self._write_files(dataset, rows, keep, transaction) if count else []
+            self._commit(dataset, Transaction(transaction, _digest(rows)), files)
         except (OSError, DeltaError, pl.exceptions.PolarsError) as error:
             raise LakeError(
                 f"the lake cannot be written: {str(error).splitlines()[0]}",
@@ -74,14 +75,16 @@ class Lake:
             ) from error
         return count
 
-    def _write_files(self, dataset: Dataset, rows: Path, keep: pl.DataFrame | None) -> list[AddAction]:
+    def _write_files(
+        self, dataset: Dataset, rows: Path, keep: pl.DataFrame | None, transaction: str
+    ) -> list[AddAction]:
         """Write the rows into the table's folder, a file or more a month; they count only once they are committed."""
         names: list[str] = []
         batch = ""
 
         def name_of(file: FileProviderArgs) -> str:
             month = file.partition_keys.item(0, MONTH)
-            names.append(f"{MONTH}={month}/{batch}-{file.index_in_partition}.parquet")
+            names.append(f"{MONTH}={month}/{transaction}.{batch}-{file.index_in_partition}.parquet")
             return names[-1]
 
         folder = f"{self._root}/{dataset.name}"
@@ -99,20 +102,22 @@ class Lake:
         files, _ = fsspec.url_to_fs(folder)
         return [_added(files, folder, name) for name in names]
 
-    def _commit(self, dataset: Dataset, transaction: str, files: Sequence[AddAction]) -> None:
+    def _commit(self, dataset: Dataset, transaction: Transaction, files: Sequence[AddAction]) -> None:
         schema = pl.Schema(lake_schema(dataset)).to_frame().to_arrow().schema
         for attempt in range(_ATTEMPTS):
             table = self._create(dataset.name, schema)
             # Delta does not refuse a transaction id it has seen; it is asked first, through the handle that commits.
-            if table.transaction_version(transaction) is not None:
+            known = table.transaction_version(transaction.app_id)
+            if known == transaction.version or (known is None and not files):
                 return
+            outdated = [] if known is None else _files_of(table, transaction.app_id)
             have = {field.name for field in table.schema().fields}
             if missing := [field for field in DeltaSchema.from_arrow(schema).fields if field.name not in have]:
                 table.alter.add_columns(missing)
-            properties = CommitProperties(app_transactions=[Transaction(transaction, 1)], max_commit_retries=0)
+            properties = CommitProperties(app_transactions=[transaction], max_commit_retries=0)
             try:
                 table.create_write_transaction(
-                    [*files], "append", table.schema(), partition_by=[MONTH], commit_properties=properties
+                    [*outdated, *files], "append", table.schema(), partition_by=[MONTH], commit_properties=properties
                 )
             except DeltaError:
                 # Somebody else committed in between, perhaps this very append: look again.
@@ -162,6 +167,26 @@ def months_between(first: date, last: date) -> list[str]:
     count = (last.year - first.year) * 12 + last.month - first.month
     return [
         f"{first.year + (first.month - 1 + i) // 12:04d}-{(first.month - 1 + i) % 12 + 1:02d}" for i in range(count + 1)
+    ]
+
+
+def _digest(rows: Path) -> int:
+    """A number that differs if the rows do; their order in the file does not matter.
+
+    Rows are told apart by the technical columns, which hold the hashes of all the others.
+    """
+    total = pl.scan_parquet(rows).select(pl.struct(cs.starts_with("_")).hash().sum().reinterpret(signed=True))
+    return int(total.collect(engine="streaming").item())
+
+
+def _files_of(table: DeltaTable, transaction: str) -> list[RemoveAction]:
+    """The removal of the files that an append has committed."""
+    paths = pl.DataFrame(table.get_add_actions())["path"]
+    now = int(time.time() * 1000)
+    return [
+        RemoveAction(path, data_change=True, deletion_timestamp=now)
+        for path in paths
+        if path.rpartition("/")[2].startswith(f"{transaction}.")
     ]
 
 

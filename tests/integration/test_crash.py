@@ -6,9 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from flows import pipeline
+from flows.io import accept
 from flows.io.embedded_server import Server
 from flows.settings import child_environment
+from schemas.errors import WarehouseError
 from tests.conftest import fresh_database
 from tests.dying_night import POINTS
 from tests.shop import Shop, same_mart
@@ -52,6 +56,39 @@ def test_a_night_killed_anywhere_is_made_up_by_the_next(shop: Shop, server: Serv
     assert list((shop.settings.home / "work").iterdir()) == []
     with pipeline.open(shop.settings) as pipe:
         assert pipe.verify() == []
+    with fresh_database(server) as url, shop.at(tmp_path / "undisturbed", url) as other:
+        other.good_night()
+        same_mart(shop.mart(), other.mart())
+
+
+def test_a_mapping_mended_after_a_crash_is_the_only_one_that_counts(
+    shop: Shop, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between lake and ledger: rows of the first try are in the lake already, of every kind of delivery."""
+
+    def refuse(*_: object) -> None:
+        raise WarehouseError("the server went away", where="here", remedy="run again")
+
+    shop.source(purchase_order_line="snapshot", goods_receipt="append", item="snapshot", item_cost="delta")
+    shop.land("purchase_order_line", "2026-03-31", *(_line(f"P{n}") for n in range(3)))
+    shop.land("goods_receipt", "2026-03-31", {"po_id": "P0"}, {"receipt_id": "R2", "po_id": "P1"})
+    shop.land("item", "2026-03-31", {})
+    shop.land("item_cost", "2026-03-31", {}, {"valid_from": "2026-02-01"})
+    with monkeypatch.context() as patched:
+        patched.setattr(accept, "_record", refuse)
+        assert shop.night().problems
+    folder = shop.settings.sources[0] / "shop"
+    for dataset, old, new in (
+        ("purchase_order_line", "raw.ordered_qty as", "raw.ordered_qty * 2 as"),
+        ("goods_receipt", "raw.received_qty as", "raw.received_qty * 3 as"),
+        ("goods_receipt", "raw.receipt_id as", "raw.receipt_id || 'x' as"),
+        ("item", "raw.name as", "raw.name || '!' as"),
+        ("item_cost", "raw.material_cost as", "raw.material_cost * 2 as"),
+    ):
+        path = folder / f"{dataset}.sql"
+        path.write_text(path.read_text().replace(old, new))
+    shop.good_night()
+    assert shop.fetch("select sum(received_qty)::bigint, count(*) from mart.fct_goods_receipt") == [(30, 2)]
     with fresh_database(server) as url, shop.at(tmp_path / "undisturbed", url) as other:
         other.good_night()
         same_mart(shop.mart(), other.mart())
