@@ -1,6 +1,6 @@
 """Verbs that look: status, verify, quarantine. They change nothing."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -9,36 +9,47 @@ import cyclopts
 from flows.report import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from flows.io.warehouse import Session
+    from schemas.source import Source
+
+_SHOWN_GAPS = 3
 
 quarantine = cyclopts.App(name="quarantine", help="Look at rows that were held back, and why.")
 
 
 def status(*, json: bool = False) -> ExitCode:
-    """Show per source and dataset the last extract, and per table what waits to be built.
+    """Show per source and dataset what came last, what is due and what lacks, and per table what waits to be built.
 
     Parameters
     ----------
     json
         Print JSON.
     """
+    from datetime import UTC, datetime
+
     from flows import console
     from flows.io import look
     from schemas.catalog import DIMENSIONS, FACTS
 
+    now = datetime.now(UTC)
     with _warehouse() as session:
         extracts, tables = look.last_extracts(session), look.slices(session)
-        landed, problems = _landed(session)
+        sources, problems = _sources()
+        look.add_waiting(extracts, _landed(session, sources, problems))
+        look.add_expected(extracts, look.expectations(session, sources, now), now)
         versions = {name: table.logic_version for name, table in (FACTS | DIMENSIONS).items()}
         stale = look.stale_slices(session, versions)
-    look.add_waiting(extracts, landed)
     if json:
         console.print_json({"extracts": extracts, "tables": tables, "stale": stale, "problems": problems})
         return ExitCode.OK
     if not extracts:
         console.out.print("Nothing was delivered yet: put files into the landing folder, then `opsmart nightly`.")
-    _show("Extracts", extracts, ("source", "dataset", "slot", "state", "accepted_at"),
+    _show("Extracts", extracts, ("source", "dataset", "slot", "state", "last_accepted_at"),
           ("rows_in", "rows_accepted", "rows_quarantined", "pending", "blocked"))  # fmt: skip
+    promised = [row | {"gaps": _spans(row["gaps"])} for row in extracts if row["freshness"]]
+    _show("Deadlines", promised, ("source", "dataset", "freshness", "next_deadline", "gaps"), ("days_behind", "age_h"))
     _show("Tables", tables, ("table_name", "published_at"), ("row_count", "published", "dirty", "blocked"))
     for subject, problem in problems.items():
         console.out.print(f"{subject}: {problem}", markup=False)
@@ -129,21 +140,32 @@ def show_quarantine(extract: int, /, *, limit: int = 20, json: bool = False) -> 
     return ExitCode.OK
 
 
-def _landed(session: "Session") -> tuple[dict[tuple[str, str], int], dict[str, str]]:
-    """Files that wait to be taken, counted as deliveries per source and dataset; and what is wrong with sources.
-
-    Databases are not asked: that is the night's work.
-    """
-    from flows.io import look
-    from flows.io.pull import load_sources, pull
+def _sources() -> "tuple[Mapping[str, Source], dict[str, str]]":
+    """The sources, and what is wrong with those that cannot be read."""
+    from flows.io.pull import load_sources
     from flows.settings import load_settings
-    from schemas.errors import OpsmartError, SourceError
+    from schemas.errors import SourceError
 
     settings = load_settings()
     broken: dict[str, SourceError] = {}
     sources = load_sources(settings.sql_root / "sources", settings.sources, broken=broken)
+    return sources, {name: str(error) for name, error in broken.items()}
+
+
+def _landed(
+    session: "Session", sources: "Mapping[str, Source]", problems: dict[str, str]
+) -> dict[tuple[str, str], int]:
+    """Files that wait to be taken, counted as deliveries per source and dataset; `problems` gets what hinders that.
+
+    Databases are not asked: that is the night's work.
+    """
+    from flows.io import look
+    from flows.io.pull import pull
+    from flows.settings import load_settings
+    from schemas.errors import OpsmartError
+
+    settings = load_settings()
     waiting: dict[tuple[str, str], int] = {}
-    problems = {name: str(error) for name, error in broken.items()}
     for name, source in sources.items():
         try:
             deliveries = pull(source, settings, with_queries=False).deliveries
@@ -154,7 +176,7 @@ def _landed(session: "Session") -> tuple[dict[tuple[str, str], int], dict[str, s
         for each in deliveries:
             if (each.dataset, each.slot, each.revision, each.content_hash) not in settled:
                 waiting[name, each.dataset] = waiting.get((name, each.dataset), 0) + 1
-    return waiting, problems
+    return waiting
 
 
 @contextmanager
@@ -179,6 +201,21 @@ def _show(title: str, rows: Sequence[dict[str, Any]], texts: Sequence[str], numb
     names = [column.removesuffix("_name").replace("_", " ") for column in columns]
     console.out.print(console.table(title, names, cells, numbers_from=len(texts)))
     console.out.print()
+
+
+def _spans(days: "Sequence[date]") -> str:
+    """Days in words: the newest three stretches of days that follow each other."""
+    from datetime import timedelta
+
+    spans: list[list[date]] = []
+    for day in days:
+        if spans and day - spans[-1][-1] == timedelta(days=1):
+            spans[-1][-1] = day
+        else:
+            spans.append([day, day])
+    words = [str(first) if first == last else f"{first} to {last}" for first, last in spans[-_SHOWN_GAPS:]]
+    more = len(spans) - len(words)
+    return ", ".join(([f"{more} more"] if more else []) + words)
 
 
 def _cell(value: Any) -> str:

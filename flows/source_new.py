@@ -54,7 +54,8 @@ datasets: # each is mapped by the SELECT of its name in this folder
 _DATASET = """\
   {dataset}:
     mode: snapshot # complete each time; or delta (changed rows), append (events), period (complete for a period)
-    # deadline: "06:00" # when it is expected, in the source's time zone
+    # deadline: "06:00" # when a day's delivery is due, on the day after, in the source's time zone
+    # expected_on: [mon, tue, wed, thu, fri] # the days that deliveries speak for, where it is not all of them
 """
 
 

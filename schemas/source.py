@@ -7,7 +7,7 @@ each dataset it delivers.
 import re
 from datetime import date, time
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
@@ -16,6 +16,10 @@ Mode = Literal["append", "delta", "snapshot", "period"]
 RawType = Literal["text", "integer", "decimal", "date", "timestamp", "boolean"]
 Encoding = Literal["utf-8", "utf-8-sig", "utf-16", "latin-1", "cp1252"]
 Format = Literal["csv", "jsonl", "parquet", "excel"]
+
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
+"""In order from Monday."""
 
 SLOT_GROUPS = frozenset({"as_of", "period", "revision", "part"})
 NAME = r"^[a-z][a-z0-9_]*$"
@@ -156,6 +160,9 @@ class SourceDataset(_Model):
     mode: Mode
     period: Period | None = None
     deadline: ClockTime | None = None
+    """When the delivery that speaks for a day is due: at this hour of the day after, on the source's clock."""
+    expected_on: tuple[Weekday, ...] = Field(default=WEEKDAYS, min_length=1)
+    """Days of the week that deliveries speak for, where there is a deadline."""
     fan_out: bool = False
     """Whether a driving row may come out of the SELECT more than once."""
     time_zone: TimeZone | None = None

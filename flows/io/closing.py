@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from flows.expected import expected_days
 from flows.io.warehouse import Session
 from schemas.source import Source
 
@@ -38,16 +39,19 @@ def close_business_dates(session: Session, sources: Mapping[str, Source], now: d
 
 
 def _missing(session: Session, sources: Mapping[str, Source], day: date) -> list[str]:
-    """Datasets with a deadline whose newest accepted delivery does not speak for the day."""
+    """Datasets with a deadline whose newest accepted delivery does not speak for the day, of sources in use."""
     newest = {
         (source, dataset): as_of
         for source, dataset, as_of in session.fetch(
-            "select source, dataset, max(as_of) from ops.extract where state = 'accepted' group by source, dataset"
+            "select source, dataset, max(as_of) filter (where state = 'accepted') from ops.extract"
+            " group by source, dataset"
         ).iter_rows()
     }
     return [
         f"{name}.{dataset}"
-        for name, source in sources.items()
-        for dataset, delivery in source.datasets.items()
-        if delivery.deadline is not None and newest.get((name, dataset), date.min) < day
+        for name in sorted({name for name, _ in newest} & sources.keys())
+        for dataset, delivery in sources[name].datasets.items()
+        if delivery.deadline is not None
+        and any(expected_days(sources[name], dataset, day, day))
+        and (newest.get((name, dataset)) or date.min) < day
     ]

@@ -1,8 +1,12 @@
 """Looking at the ledger: what came, what is held back, what waits to be built. Reads only."""
 
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
+from flows.expected import Expectation, Spoken, expectation
 from flows.io.warehouse import Session
+from schemas.source import Source
 
 Rows = list[dict[str, Any]]
 
@@ -15,13 +19,14 @@ with newest as (
     from ops.extract
 ),
 waiting as (
-    select source, dataset, count(*) filter (where state = 'blocked') as blocked
+    select
+        source, dataset, count(*) filter (where state = 'blocked') as blocked, max(accepted_at) as last_accepted_at
     from ops.extract
     group by source, dataset
 )
 select
     source, dataset, slot, revision, state, landed_at, accepted_at, blocked_by, file,
-    rows_in, rows_accepted, rows_quarantined, 0 as pending, blocked
+    rows_in, rows_accepted, rows_quarantined, 0 as pending, blocked, last_accepted_at
 from newest
 inner join waiting using (source, dataset)
 where place = 1
@@ -31,7 +36,14 @@ order by source, dataset
 _COLUMNS = (
     "source", "dataset", "slot", "revision", "state", "landed_at", "accepted_at", "blocked_by", "file",
     "rows_in", "rows_accepted", "rows_quarantined", "pending", "blocked",
+    "last_accepted_at",
 )  # fmt: skip
+
+_ACCEPTED = """
+select distinct source, dataset, as_of, period_start, period_end
+from ops.extract
+where state = 'accepted'
+"""
 
 _SETTLED = """
 select dataset, slot, revision, content_hash
@@ -93,12 +105,44 @@ def settled(session: Session, source: str) -> set[tuple[Any, ...]]:
 
 def add_waiting(extracts: Rows, waiting: dict[tuple[str, str], int]) -> None:
     """Sets `pending` to the deliveries that wait, and adds datasets of which none has been taken yet."""
-    known = {(row["source"], row["dataset"]): row for row in extracts}
+    add_missing(extracts, waiting)
     for row in extracts:
         row["pending"] = waiting.get((row["source"], row["dataset"]), 0)
-    for source, dataset in sorted(waiting.keys() - known.keys()):
-        empty: dict[str, Any] = dict.fromkeys(_COLUMNS)
-        extracts.append(empty | {"source": source, "dataset": dataset, "pending": waiting[source, dataset]})
+
+
+def add_missing(extracts: Rows, datasets: Iterable[tuple[str, str]]) -> None:
+    """Adds empty rows for (source, dataset) of which no extract is known."""
+    known = {(row["source"], row["dataset"]) for row in extracts}
+    empty: dict[str, Any] = dict.fromkeys(_COLUMNS)
+    extracts += [empty | {"source": s, "dataset": d, "pending": 0} for s, d in sorted(set(datasets) - known)]
+    extracts.sort(key=lambda row: (row["source"], row["dataset"]))
+
+
+def expectations(session: Session, sources: Mapping[str, Source], now: datetime) -> dict[tuple[str, str], Expectation]:
+    """What each dataset with a deadline owes, of the sources that have delivered anything yet."""
+    accepted: dict[tuple[str, str], list[Spoken]] = {}
+    for source, dataset, as_of, first, last in session.fetch(_ACCEPTED).iter_rows():
+        accepted.setdefault((source, dataset), []).append(Spoken(as_of, None if first is None else (first, last)))
+    in_use = set(session.fetch("select distinct source from ops.stream")["source"])
+    found = {
+        (name, dataset): expectation(sources[name], dataset, accepted.get((name, dataset), []), now)
+        for name in sorted(in_use & sources.keys())
+        for dataset in sources[name].datasets
+    }
+    return {key: owed for key, owed in found.items() if owed is not None}
+
+
+def add_expected(extracts: Rows, owed: Mapping[tuple[str, str], Expectation], now: datetime) -> None:
+    """Sets what deadlines say of each dataset, and adds those of which nothing has come."""
+    add_missing(extracts, owed)
+    for row in extracts:
+        expected = owed.get((row["source"], row["dataset"]))
+        accepted_at = row["last_accepted_at"]
+        row["age_h"] = None if accepted_at is None else round((now - accepted_at).total_seconds() / 3600, 1)
+        row["next_deadline"] = expected and expected.next_deadline
+        row["freshness"] = expected and ("overdue" if expected.is_overdue else "on time")
+        row["days_behind"] = None if expected is None or expected.newest is None else len(expected.behind)
+        row["gaps"] = [] if expected is None else list(expected.gaps)
 
 
 def slices(session: Session) -> Rows:

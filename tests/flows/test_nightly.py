@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -124,6 +125,11 @@ def test_status_and_quarantine_tell_what_is_there(practised: Home):
     assert all(entry["pending"] == 0 for entry in status["extracts"])
     assert {entry["table_name"] for entry in status["tables"]} >= {"fct_gl_entry", "dim_item"}
     assert status["stale"] == []
+    promised = {entry["dataset"]: entry for entry in status["extracts"] if entry["freshness"]}
+    # the sample company's days are long over
+    assert {entry["freshness"] for entry in promised.values()} == {"overdue"}
+    assert promised["operation_confirmation"]["days_behind"] > 300
+    assert promised["operation_confirmation"]["next_deadline"] > str(datetime.now(UTC))
     held = practised.json("quarantine", "list")
     assert held
     [first, *_] = held
