@@ -23,7 +23,7 @@ from flows.io.pull.deliveries import Delivery
 from flows.io.staging.pseudonym import pseudonymiser
 from flows.io.tables import TableBuilder
 from flows.io.take import TakenExtract, Taker
-from flows.io.warehouse import Warehouse
+from flows.io.warehouse import ACCEPT_LOCK, Warehouse
 from flows.report import BuiltTable, RunReport
 from flows.settings import Settings
 from schemas.catalog import DIMENSIONS, FACTS
@@ -253,6 +253,9 @@ class Pipeline:
         self, tables: list[str], condition: str, parameters: tuple[Any, ...], *, reason: str, plan: bool
     ) -> list[Planned]:
         with self._warehouse.session() as session:
+            if not plan:
+                # Two that mark many slices in different orders would wait for each other for ever.
+                session.lock(ACCEPT_LOCK)
             slices = session.fetch(
                 f"select fact, source, day from ops.dirty_slice as dirty where fact = any($1) and {condition}",
                 tables,

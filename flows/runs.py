@@ -15,7 +15,14 @@ from flows.progress import current
 from flows.report import RunReport, counted
 from flows.settings import Settings
 
-RUN_LOCK = "opsmart.run"
+
+def run_lock(flow: str) -> str:
+    """Name of the lock under which runs of a flow follow each other.
+
+    Runs of different flows go on beside each other: a backfill of years does not hold up the night. Each delivery is
+    taken by one of them, and a slice is published only while nothing newer has changed it.
+    """
+    return f"opsmart.run.{flow}"
 
 
 @contextmanager
@@ -24,7 +31,7 @@ def recorded(flow: str, settings: Settings, **parameters: Any) -> Iterator[tuple
     report = RunReport(flow)
     with (
         work.open(settings) as pipeline,
-        _one_at_a_time(settings),
+        _one_at_a_time(flow, settings),
         pipeline.recorded(str(flow_run.id), flow, parameters, report),
     ):
         yield pipeline, report
@@ -32,28 +39,30 @@ def recorded(flow: str, settings: Settings, **parameters: Any) -> Iterator[tuple
 
 
 @contextmanager
-def _one_at_a_time(settings: Settings) -> Iterator[None]:
-    """Waits until no other run of this warehouse goes on.
+def _one_at_a_time(flow: str, settings: Settings) -> Iterator[None]:
+    """Waits until no other run of the flow goes on in this warehouse.
 
     A lock of PostgreSQL's, not a limit of Prefect's: it is gone with the connection of a run that died. The connection
     is closed at the end rather than kept, for the lock is the connection's.
     """
     with closing(Warehouse.at(startup.warehouse_url(settings))) as warehouse, warehouse.session() as session:
-        if not session.value("select pg_try_advisory_lock(hashtextextended($1, 0))", RUN_LOCK):
-            current().say("Another run is going on; this one follows it.")
-            session.execute("select pg_advisory_lock(hashtextextended($1, 0))", RUN_LOCK)
-        died = session.fetch("select run_id from ops.run where state = 'running'")["run_id"].to_list()
-        if died:
-            session.execute("update ops.run set state = 'crashed', ended_at = now() where state = 'running'")
+        if not session.value("select pg_try_advisory_lock(hashtextextended($1, 0))", run_lock(flow)):
+            current().say("Another run of this kind is going on; this one follows it.")
+            session.execute("select pg_advisory_lock(hashtextextended($1, 0))", run_lock(flow))
+        died = session.fetch("select run_id from ops.run where state = 'running' and flow = $1", flow)["run_id"]
+        if died.len():
+            session.execute(
+                "update ops.run set state = 'crashed', ended_at = now() where state = 'running' and flow = $1", flow
+            )
         # the lock belongs to the session; an open transaction would only keep dead rows from being cleaned away
         session.commit()
-        if died:
-            _tell_prefect(died)
+        if died.len():
+            _tell_prefect(died.to_list())
         yield
 
 
 def _tell_prefect(died: Sequence[str]) -> None:
-    """Marks runs as crashed that were killed: whoever holds the lock knows that nobody else is running."""
+    """Marks runs as crashed that were killed: whoever holds a flow's lock knows that no other run of it is going on."""
     from uuid import UUID
 
     from prefect.client.orchestration import get_client

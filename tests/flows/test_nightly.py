@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from flows import startup
-from flows.runs import RUN_LOCK
+from flows.runs import run_lock
 from tests.flows.conftest import Home
 
 SAMPLE = ("--days", "4", "--scale", "0.2")
@@ -178,11 +178,11 @@ def test_a_run_waits_for_the_one_that_is_going_on(practised: Home):
     url = practised.opsmart("warehouse", "url", "--role", "loader").strip()
     with ThreadPoolExecutor(1) as pool:
         with psycopg.connect(url, autocommit=True) as other:
-            other.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (RUN_LOCK,))
+            other.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (run_lock("nightly"),))
             waiting = pool.submit(practised.opsmart, "nightly")
             _wait_until_somebody_waits(other)
             assert not waiting.done()
-        assert "Another run is going on" in waiting.result(timeout=120)
+        assert "Another run of this kind is going on" in waiting.result(timeout=120)
 
 
 def _wait_until_somebody_waits(connection: psycopg.Connection) -> None:

@@ -90,8 +90,8 @@ def test_older_logic_publishes_nothing_over_newer(shop: Shop) -> None:
 
 def test_the_lock_of_a_run_ends_with_it(shop: Shop) -> None:
     """In a process that goes on, too: a connection that is kept for later would keep the lock."""
-    free = f"select pg_try_advisory_xact_lock(hashtextextended('{runs.RUN_LOCK}', 0))"
+    free = f"select pg_try_advisory_xact_lock(hashtextextended('{runs.run_lock('nightly')}', 0))"
     for _ in range(2):
-        with runs._one_at_a_time(shop.settings):
+        with runs._one_at_a_time("nightly", shop.settings):
             assert shop.fetch(free) == [(False,)]
         assert shop.fetch(free) == [(True,)]
