@@ -1,7 +1,7 @@
-# make nightly · make test · make check · make bench; each sets everything up first
+# make nightly · make test · make soak · make check · make bench; each sets everything up first
 MAKEFLAGS += --no-print-directory
 .SILENT:
-.PHONY: setup nightly test check format bench migration clean
+.PHONY: setup nightly test soak check format bench migration clean
 
 BIN := .venv/bin
 
@@ -10,6 +10,10 @@ nightly: setup
 
 test: setup
 	$(BIN)/pytest -n 2 --dist loadfile
+
+# what the tests try a few times, tried for an hour or more: docs/proofs.md
+soak: setup
+	$(BIN)/pytest -n 2 --timeout 0 -m soak
 
 check: setup
 	$(BIN)/ruff format --check --quiet || { echo "do: make format" >&2; exit 1; }

@@ -347,8 +347,24 @@ def _accept_append(session: Session, lake: Lake, extract: Extract, staged: Stage
     )
     if slot[-1].extract_id != extract.extract_id:
         return Change.none()
-    replaced = [Change.none() if len(slot) == 1 else _rows_of(session, lake, slot[-2])]
-    return Change(pl.concat([Change.of_staged(staged.rows).rows, *(change.rows for change in replaced)]))
+    replaced = Change.none() if len(slot) == 1 else _rows_of(session, lake, slot[-2])
+    rows = pl.concat([Change.of_staged(staged.rows).rows, replaced.rows])
+    return Change(pl.concat([rows, _said_elsewhere(session, lake, extract, rows)]))
+
+
+def _said_elsewhere(session: Session, lake: Lake, extract: Extract, rows: pl.DataFrame) -> pl.DataFrame:
+    """What other slots say of the same keys and days: a row that stops or begins to count may name another document."""
+    first, last = rows.select(pl.col("row_date").min(), last=pl.col("row_date").max()).row(0)
+    overlapping = ledger.current_append_extracts(session, [extract.stream_id]).filter(
+        (pl.col("first_date") <= last) & (pl.col("last_date") >= first)
+    )
+    if DATASETS[extract.dataset].link is None or not overlapping.height:
+        return Change.none().rows
+    said = lake.scan(DATASETS[extract.dataset], months_between(first, last)).filter(
+        pl.col("_extract_id").is_in(overlapping["extract_id"].implode()), pl.col("_date").is_between(first, last)
+    )
+    said = said.select(key_hash="_key_hash", row_date="_date", link_hash="_link_hash")
+    return said.join(rows.lazy(), on=["key_hash", "row_date"], how="semi").collect()
 
 
 def _rows_of(session: Session, lake: Lake, extract: Extract) -> Change:

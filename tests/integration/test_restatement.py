@@ -387,3 +387,23 @@ def test_a_failing_fact_gate_holds_back_its_slices_only(shop: Shop, monkeypatch:
     shop.good_night()
     assert shop.fetch(blocked) == []
     assert shop.fetch(f"select ordered_qty::bigint from {LINES} order by po_id") == [(5,), (6,), (5,)]
+
+
+def test_an_event_that_another_slot_says_differently_moves_between_its_documents(shop: Shop) -> None:
+    """Of a key's rows of one day the newest delivery's counts: the document that it leaves is built again, too."""
+    shop.source(purchase_order_line="snapshot", goods_receipt="append")
+    shop.land("purchase_order_line", "2026-03-31", {"po_id": "P0"}, {"po_id": "P1", "ordered_on": "2026-03-11"})
+    shop.land("goods_receipt", "2026-03-20", {"po_id": "P0"})
+    shop.good_night()
+    shop.land("goods_receipt", "2026-03-21", {"po_id": "P1"}, {"receipt_id": "R2", "po_id": "P1"})
+    shop.good_night()
+    received = "select po_id, received_qty::bigint from mart.fct_purchase_order_line order by 1"
+    assert shop.fetch(received) == [("P0", 0), ("P1", 10)]
+    # The revision does not have it any more: what the other slot says counts again.
+    shop.land("goods_receipt", "2026-03-21_r1", {"receipt_id": "R2", "po_id": "P1"})
+    shop.good_night()
+    assert shop.fetch(received) == [("P0", 5), ("P1", 5)]
+    # An older slot that comes late says nothing new about it.
+    shop.land("goods_receipt", "2026-03-19", {"po_id": "P1"})
+    shop.good_night()
+    assert shop.fetch(received) == [("P0", 5), ("P1", 5)]

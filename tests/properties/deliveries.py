@@ -3,8 +3,9 @@
 The reference is a second, much simpler computation: for each key the maximum over all deliveries, by brute force.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from random import Random
 
 from hypothesis import strategies as st
 
@@ -17,7 +18,10 @@ PERIODS = ((date(2026, 3, 30), date(2026, 3, 31)), (date(2026, 4, 1), date(2026,
 
 @dataclass(frozen=True)
 class Row:
-    """One version of a key; `updated` counts minutes, None means that the source did not say."""
+    """One version of a key.
+
+    `updated` counts minutes, None means that the source did not say; `link` is another row's key.
+    """
 
     key: int
     day: int
@@ -25,6 +29,7 @@ class Row:
     updated: int | None = None
     is_deleted: bool = False
     is_quarantined: bool = False
+    link: int = 0
 
     @property
     def date(self) -> date:
@@ -144,5 +149,31 @@ def histories(draw: st.DrawFn, modes: tuple[str, ...] = ("snapshot", "delta", "p
                 period=period,
                 is_readable=draw(st.sampled_from([True, True, True, False])),
             )
+        )
+    return deliveries
+
+
+def wide_deliveries(seed: int, count: int, mode: str | None = None, keys: int = 150) -> list[Given]:
+    """Deliveries of many keys with few orders and payloads: each key is a case of its own."""
+    random = Random(seed)
+    deliveries = []
+    for landing in range(count):
+        chosen = mode or random.choice(["snapshot", "delta", "period"])
+        period = random.randint(0, 1) if chosen == "period" else None
+        rows = [
+            Row(
+                key=key,
+                day=random.randrange(DAYS) if period is None else random.randint(2 * period, 2 * period + 1),
+                quantity=random.randint(1, 2),
+                updated=random.choice([None, 1, 721, 1441]) if chosen == "delta" else None,
+                is_deleted=random.random() < 0.2,
+                is_quarantined=random.random() < 0.2,
+            )
+            for key in random.sample(range(keys), 4 * keys // 5)
+        ]
+        versions = [replace(row, updated=2161, day=0) for row in rows if chosen == "delta" and row.key % 3 == 0]
+        as_of, revision = random.randint(0, 2), random.randint(0, 1)
+        deliveries.append(
+            Given(chosen, as_of, revision, landing, tuple(rows + versions), period, random.random() < 0.8)
         )
     return deliveries

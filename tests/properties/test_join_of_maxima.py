@@ -1,6 +1,7 @@
 """Accepting is a join of maxima: any order, any repetition, any grouping of deliveries, the same current rows."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -9,6 +10,7 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
 from flows.io import ledger
 from flows.io.accept import StagedRows, accept
@@ -16,8 +18,8 @@ from flows.io.current import Days, Everything, current_rows
 from flows.io.lake import Lake, lake_schema
 from flows.io.warehouse import Warehouse
 from schemas.catalog import DATASETS
-from tests.properties.deliveries import Expected, Given, Row, expected, histories
-from transforms.common import accept as rules
+from tests.properties.deliveries import Expected, Given, Row, expected, histories, wide_deliveries
+from tests.properties.pure_ledger import PureLedger
 from transforms.common.keys import hash_columns
 
 DATASET = DATASETS["purchase_order_line"]
@@ -27,72 +29,40 @@ TYPES = DATASET.contract.dtypes()
 # ── the rules alone ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class PureLedger:
-    """The rules with a frame for a ledger: every group is its own delivery, no group is ever moved."""
-
-    def __init__(self) -> None:
-        self.rows = pl.DataFrame(schema=rules.EXISTING)
-        self.accepted: list[Given] = []
-
-    def _rank(self, given: Given, known: Sequence[Given]) -> int:
-        return sorted({other.order for other in known}).index(given.order) + 1
-
-    def accept(self, given: Given, every: Sequence[Given]) -> None:
-        """Take one delivery; `every` are all that will ever come, for their ranks."""
-        groups = pl.LazyFrame(
-            {
-                "sighting_id": [other.landing for other in every],
-                "at": [other.at for other in every],
-                "rank": [self._rank(other, every) for other in every],
-            },
-            schema={"sighting_id": pl.Int32, "at": pl.Datetime("us", "UTC"), "rank": pl.Int64},
-        )
-        rank = self._rank(given, every)
-        incoming = _pure_rows(given, quarantined=False)
-        sightings = _pure_rows(given, quarantined=True).select("key_hash", "at")
-        known = rules.with_orders(self.rows.lazy(), groups)
-        joined = rules.join_maxima(known, rules.newest_versions(incoming), sightings, rank)
-        settled = rules.settle(joined, given.landing, given.at, rank)
-        new = {f"new_{name}": name for name in rules.EXISTING if name != "key_hash"}
-        self.rows = settled.select("key_hash", *new).rename(new).select(list(rules.EXISTING)).collect()
-        self.accepted.append(given)
-        self.groups = groups
-        self.every = every
-
-    def present(self) -> dict[int, tuple[date, int]]:
-        """key → (day, payload) of the rows that count."""
-        newest: dict[int | None, Given] = {}
-        for one in self.accepted:
-            if one.gives_coverage and (one.period not in newest or one.order > newest[one.period].order):
-                newest[one.period] = one
-        scopes = [
-            rules.Scope(one.at, self._rank(one, self.every), *(one.bounds or (None, None))) for one in newest.values()
-        ]
-        rows = rules.with_orders(self.rows.lazy(), self.groups).filter(rules.is_present(scopes)).collect()
-        return {row["key_hash"]: (row["row_date"], row["payload_hash"] % 10) for row in rows.iter_rows(named=True)}
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10**9))
+def test_the_join_is_commutative(seed: int) -> None:
+    first, second = wide_deliveries(seed, 2)
+    assert_frame_equal(_taken(first, second).state(), _taken(second, first).state())
 
 
-def _pure_rows(given: Given, *, quarantined: bool) -> pl.LazyFrame:
-    rows = [row for row in given.rows if row.is_quarantined == quarantined]
-    return pl.LazyFrame(
-        {
-            "key_hash": [row.key for row in rows],
-            # The payload: day, deletion and quantity.
-            "payload_hash": [row.day * 100 + row.is_deleted * 10 + row.quantity for row in rows],
-            "at": [given.row_at(row) for row in rows],
-            "row_date": [row.date for row in rows],
-            "link_hash": [row.key for row in rows],
-            "is_deleted": [row.is_deleted for row in rows],
-        },
-        schema={
-            "key_hash": pl.Int64,
-            "payload_hash": pl.Int64,
-            "at": pl.Datetime("us", "UTC"),
-            "row_date": pl.Date,
-            "link_hash": pl.Int64,
-            "is_deleted": pl.Boolean,
-        },
-    )
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10**9))
+def test_the_join_is_idempotent(seed: int) -> None:
+    first, second = wide_deliveries(seed, 2)
+    once = _taken(first, second).state()
+    assert_frame_equal(_taken(first, second, second).state(), once)
+    assert_frame_equal(_taken(first, second, first).state(), once)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10**9))
+def test_the_join_is_associative(seed: int) -> None:
+    """Rows of one delivery may be joined with each other first, or with the ledger one part after the other."""
+    ledger, whole = wide_deliveries(seed, 2, mode="delta")
+    cut = Random(seed).randint(0, len(whole.rows))
+    head, tail = replace(whole, rows=whole.rows[:cut]), replace(whole, rows=whole.rows[cut:])
+    together = _taken(ledger, whole).state()
+    assert_frame_equal(_taken(ledger, head, tail).state(), together)
+    assert_frame_equal(_taken(tail, ledger, head).state(), together)
+
+
+def _taken(*order: Given) -> PureLedger:
+    pure = PureLedger()
+    every = list({given.landing: given for given in order}.values())
+    for delivery in order:
+        pure.accept(delivery, every)
+    return pure
 
 
 @settings(max_examples=200, deadline=None)
