@@ -41,7 +41,7 @@ class DatasetContract(Contract):
 class PublishedContract(Contract):
     """A table around the facts that is published whole: a dimension, its history, a closure, the calendar."""
 
-    row_hash = dy.Int64(description="xxh3-64 of everything else in the row")
+    row_hash = dy.Int64(description="Hash of everything else in the row")
     published_at = c.instant("When this state of the row was published")
 
 
@@ -56,8 +56,8 @@ class DimensionContract(PublishedContract):
 class FactContract(Contract):
     """A fact. Every one carries these beside its own columns."""
 
-    row_key = dy.Int64(description="Primary key: signed xxh3-64 of the natural key", metadata={"row_key": True})
+    row_key = dy.Int64(description="Primary key: hash of the natural key", metadata={"row_key": True})
     source = c.text("Source that delivered the row that anchors the fact", key=True)
-    row_hash = dy.Int64(description="xxh3-64 over keys and measures; differs when any of them does")
+    row_hash = dy.Int64(description="Hash over keys and measures; differs when any of them does")
     extract_id = dy.Int64(description="First extract that brought the row's present payload", nullable=True)
     published_at = c.instant("When this state of the row was published")

@@ -100,9 +100,9 @@ current_key = _table(
     "current_key",
     "Newest version of every key (delta, snapshot, period); one partition per stream",
     Column("stream_id", Integer, primary_key=True, comment="Dataset and source"),
-    Column("key_hash", BigInteger, primary_key=True, comment="xxh3-64 of source and natural key"),
+    Column("key_hash", BigInteger, primary_key=True, comment="Hash of source and natural key"),
     Column(
-        "payload_hash", BigInteger, comment="xxh3-64 of the payload, finds it in the lake; NULL: only seen, never read"
+        "payload_hash", BigInteger, comment="Hash of the payload, finds it in the lake; NULL: only seen, never read"
     ),
     Column("row_date", Date, comment="Day that files the version in the lake"),
     Column("link_hash", BigInteger, comment="Document the row belongs to"),

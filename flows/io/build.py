@@ -5,13 +5,13 @@ What a slice contains does not depend on which slices are built with it; chunks 
 
 import importlib
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 import polars as pl
 
-from flows.io.current import Days, Everything, Links, current_rows
+from flows.io.current import Days, Everything, Links, Which, current_rows
 from flows.io.lake import Lake
 from flows.io.publish import SLICE
 from flows.io.warehouse import Session
@@ -21,8 +21,11 @@ from schemas.errors import BuildError
 from schemas.registry import UNDATED, Driving, Fact, Linked, LookBack, Reference, Whole
 from transforms.common.keys import hash_columns
 
-CHUNK_ROWS = 250_000
-"""Driving rows of a chunk: bounds the memory of a build, and is large enough that its fixed cost does not show."""
+CHUNK_ROWS = 1_000_000
+"""Driving rows that a chunk reads: bounds the memory of a build, unless one day alone has more."""
+
+PART_ROWS = 250_000
+"""Driving rows that go through a transform at a time, where documents do not depend on each other."""
 
 _ADDED = ("row_key", "row_hash", "extract_id", "published_at")
 
@@ -58,10 +61,30 @@ def chunks(session: Session, fact: Fact, slices: pl.DataFrame) -> Iterator[Chunk
     if fact.is_cross_source:
         sizes = sizes.with_columns(source=pl.lit(""))
     sizes = sizes.group_by("source", "day").agg(pl.col("row_count").sum())
-    sized = slices.join(sizes, on=["source", "day"], how="left").sort("source", "day")
-    number = (pl.col("row_count").fill_null(0).cum_sum().over("source") // CHUNK_ROWS).alias("_chunk")
-    for (source, _), part in sized.with_columns(number).group_by("source", "_chunk", maintain_order=True):
-        yield Chunk(str(source), part.select("day", "generation"))
+    window = fact.window(fact.driving[0])
+    for (source,), part in slices.sort("source", "day").group_by("source", maintain_order=True):
+        rows = dict(sizes.filter(pl.col("source") == source).select("day", "row_count").iter_rows())
+        starts = _starts(part["day"].to_list(), rows, window)
+        for first, end in zip(starts, [*starts[1:], part.height], strict=True):
+            yield Chunk(str(source), part[first:end].select("day", "generation"))
+
+
+def _starts(days: Sequence[date], rows: Mapping[date, int], window: Driving) -> list[int]:
+    """Positions at which chunks of the days begin.
+
+    A day whose rows are mostly read already stays with the days before it: rows would be read once more for each chunk.
+    """
+    starts, read, count = [0], set[date](), 0
+    for position, day in enumerate(days):
+        reads = {day + timedelta(days=n) for n in range(-window.before, window.after + 1)}
+        again = sum(rows.get(other, 0) for other in reads & read)
+        more = sum(rows.get(other, 0) for other in reads - read)
+        if read and count + more > CHUNK_ROWS and (again <= CHUNK_ROWS / 2 or count > 2 * CHUNK_ROWS):
+            starts.append(position)
+            read, count, more = set(), 0, again + more
+        read |= reads
+        count += more
+    return starts
 
 
 class FactBuilder:
@@ -84,25 +107,35 @@ class FactBuilder:
 
         None where several datasets do.
         """
-        fact, inputs = self._fact, dict(self._references)
-        source = None if fact.is_cross_source else chunk.source
-        links: list[pl.LazyFrame] = []
-        driving: pl.LazyFrame | None = None
-        for name in fact.driving:
-            days = self._days_read(chunk, name)
-            rows = current_rows(self._session, self._lake, DATASETS[name], Days(days), source=source)
-            if any(isinstance(way, Linked) for way in fact.inputs.values()):
-                # The rows' documents say which linked rows are needed, so they are looked at before the build.
-                rows = rows.collect(engine="streaming").lazy()
-                links.append(rows.select(link_hash="_link_hash"))
-            inputs[name] = driving = rows
-        for name, way in fact.inputs.items():
-            if isinstance(way, Linked):
-                wanted = pl.concat(links).drop_nulls().unique().collect()
-                inputs[name] = current_rows(self._session, self._lake, DATASETS[name], Links(wanted))
-        built = self._transform(**inputs, **self._options)
-        complete_rows = complete(built, fact, chunk.slices["day"]).collect(engine="streaming")
-        return complete_rows, driving if len(fact.driving) == 1 else None
+        fact = self._fact
+        driving = {
+            name: self._current(
+                name, Days(self._days_read(chunk, name)), None if fact.is_cross_source else chunk.source
+            )
+            for name in fact.driving
+        }
+        inputs, parts = driving, 1
+        linked = [name for name, way in fact.inputs.items() if isinstance(way, Linked)]
+        if linked:
+            # The rows' documents say which linked rows are needed, so they are looked at before the build.
+            frames = {name: rows.collect(engine="streaming") for name, rows in driving.items()}
+            parts += sum(frame.height for frame in frames.values()) // PART_ROWS
+            driving = {name: frame.lazy() for name, frame in frames.items()}
+            links = pl.concat([frame.select(link_hash="_link_hash") for frame in frames.values()])
+            wanted = Links(links.drop_nulls().unique())
+            inputs = driving | {name: self._current(name, wanted) for name in linked}
+        built = pl.concat([self._build_part(inputs, chunk, part, parts) for part in range(parts)])
+        return built, next(iter(driving.values())) if len(driving) == 1 else None
+
+    def _build_part(self, inputs: Mapping[str, pl.LazyFrame], chunk: Chunk, part: int, parts: int) -> pl.DataFrame:
+        """The complete rows of the documents whose turn it is, in order of their key."""
+        if parts > 1:
+            is_in = pl.col("_link_hash").fill_null(0) % parts == part
+            inputs = {name: rows.filter(is_in) for name, rows in inputs.items()}
+        built = self._transform(**inputs, **self._references, **self._options)
+        rows = complete(built, self._fact, chunk.slices["day"]).collect(engine="streaming")
+        # Sorted in the query it would take five times as long.
+        return rows.sort("row_key")
 
     def _days_read(self, chunk: Chunk, dataset: str) -> list[date]:
         way = self._fact.inputs[dataset]
@@ -115,11 +148,14 @@ class FactBuilder:
         return pl.concat(shifted)["day"].unique().sort().to_list()
 
     def _read_reference(self, name: str) -> pl.LazyFrame:
-        return current_rows(self._session, self._lake, DATASETS[name], Everything()).collect().lazy()
+        return self._current(name, Everything()).collect().lazy()
+
+    def _current(self, dataset: str, which: Which, source: str | None = None) -> pl.LazyFrame:
+        return current_rows(self._session, self._lake, DATASETS[dataset], which, source=source)
 
 
 def complete(built: pl.LazyFrame, fact: Fact, days: pl.Series) -> pl.LazyFrame:
-    """The built rows of the slices, in the contract's columns and with their hashes, in order of their key.
+    """The built rows of the slices, in the contract's columns and with their hashes.
 
     Raises:
         BuildError: The transform's columns are not the contract's.
@@ -140,7 +176,6 @@ def complete(built: pl.LazyFrame, fact: Fact, days: pl.Series) -> pl.LazyFrame:
             extract_id=pl.col("_extract_id"),
         )
         .select(*columns, SLICE)
-        .sort("row_key")
     )
 
 

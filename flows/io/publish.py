@@ -41,8 +41,8 @@ def publish(
         warehouse: Where to.
         target: Which table.
         source: Anchor source of all the slices.
-        rows: The slices' complete rows: the table's columns but published_at, and the slice's day as `_slice`. In key
-            order if they are many, so that the primary key's index is walked once.
+        rows: The slices' complete rows: the table's columns but published_at, and the slice's day as `_slice`. In
+            runs of key order if they are many, so that the primary key's index is walked once a run.
         slices: day and generation of each slice, the generation read before its inputs were.
         published_at: Goes into every row that is written.
 

@@ -54,21 +54,18 @@ class TableBuilder:
             builder = FactBuilder(session, self._lake, fact, self._reporting_currency)
             for chunk in chunks(session, fact, slices):
                 with self._building:
-                    rows, driving = builder.build(chunk)
+                    rows, slices = self._built_and_judged(builder, fact, chunk, members)
                 if written:
                     # One chunk at most is in memory beside the one being built.
                     written[-1].result()
-                written.append(publisher.submit(self._judge_and_publish, fact, chunk, rows, driving, members))
+                written.append(publisher.submit(self._publish, fact, chunk.source, rows, slices))
             return [future.result() for future in written]
 
-    def _judge_and_publish(
-        self,
-        fact: Fact,
-        chunk: Chunk,
-        rows: pl.DataFrame,
-        driving: pl.LazyFrame | None,
-        members: Mapping[str, pl.Series],
-    ) -> Written:
+    def _built_and_judged(
+        self, builder: FactBuilder, fact: Fact, chunk: Chunk, members: Mapping[str, pl.Series]
+    ) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """The rows of a chunk, and its slices that no gate holds back."""
+        rows, driving = builder.build(chunk)
         results = gates.judge_slices(
             fact.name,
             rows,
@@ -77,14 +74,14 @@ class TableBuilder:
             members=members,
         )
         self._journal.note(results)
-        slices = chunk.slices
         failed = [result for result in results if result.status == "failed"]
-        if failed:
-            slices = self._block(fact, chunk, failed)
+        return rows, self._block(fact, chunk, failed) if failed else chunk.slices
+
+    def _publish(self, fact: Fact, source: str, rows: pl.DataFrame, slices: pl.DataFrame) -> Written:
         if not slices.height:
             return Written()
         target = Target(fact.name, ("row_key",), fact.anchor, fact.grain == "month", fact.logic_version)
-        return publish(self._warehouse, target, chunk.source, rows, slices, datetime.now(UTC))
+        return publish(self._warehouse, target, source, rows, slices, datetime.now(UTC))
 
     def _block(self, fact: Fact, chunk: Chunk, failed: list[gates.GateResult]) -> pl.DataFrame:
         """Hold back the slices that a gate fails, at the generation that was built; the others."""

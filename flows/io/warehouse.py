@@ -19,6 +19,7 @@ from schemas.errors import WarehouseError
 
 ACCEPT_LOCK = "opsmart.accept"
 _KEPT_CONNECTIONS = 6
+_ROWS_AT_ONCE = 50_000
 
 
 def quote(identifier: str) -> str:
@@ -55,7 +56,7 @@ class Session:
         """Append a frame to a table by binary COPY. Columns are matched by name."""
         if frame.height:
             with self._connection.cursor() as cursor:
-                cursor.adbc_ingest(table, frame.to_arrow(), mode="append", db_schema_name=schema)
+                cursor.adbc_ingest(table, _streamed(frame), mode="append", db_schema_name=schema)
 
     def load_temporary(self, frame: pl.DataFrame, table: str) -> None:
         """Put a frame into a new temporary table, with statistics, so that joins with it are planned well."""
@@ -124,6 +125,13 @@ class Warehouse:
     def at(cls, url: str) -> Self:
         """The warehouse at a libpq URL (a SQLAlchemy driver suffix is ignored)."""
         return cls(re.sub(r"^postgresql\+\w+://", "postgresql://", url))
+
+
+def _streamed(frame: pl.DataFrame) -> pa.RecordBatchReader:
+    """The frame as Arrow, converted a few rows at a time: texts would take as much memory once more."""
+    schema = frame.clear().to_arrow().schema
+    parts = (batch for part in frame.iter_slices(_ROWS_AT_ONCE) for batch in part.to_arrow().to_batches())
+    return pa.RecordBatchReader.from_batches(schema, parts)
 
 
 def _plain(column: pa.ChunkedArray) -> pl.Series:

@@ -1,5 +1,6 @@
 """The transforms' helpers: codes, money, units, days."""
 
+import hashlib
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -15,7 +16,7 @@ from tests.golden.frames import typed
 from transforms.common.calendar import business_date, days_between, hours_between, local_date
 from transforms.common.currency import AMOUNT, RATE, daily_rates, multiply, with_rate
 from transforms.common.dimensions import conformed_codes, master_rows, with_key
-from transforms.common.keys import UNKNOWN_KEY, durable_key
+from transforms.common.keys import UNKNOWN_KEY, durable_key, hash_columns
 from transforms.common.quantity import unit_pairs, with_unit_factor
 
 CODE_MAP = pl.LazyFrame(
@@ -192,3 +193,28 @@ def test_spans() -> None:
     assert frame.select(hours_between(pl.col("a"), pl.col("b"))).item() == Decimal("23.0025")
     frame = pl.DataFrame({"a": [date(2026, 3, 1), None], "b": [date(2026, 2, 27), date(2026, 1, 1)]})
     assert frame.select(days_between(pl.col("a"), pl.col("b"))).to_series().to_list() == [-2, None]
+
+
+def test_a_row_is_hashed_by_its_words() -> None:
+    """FNV-1a over the numbers, once more in Python's own whole numbers."""
+    frame = pl.DataFrame(
+        {"quantity": [Decimal("-1.5"), None], "day": [date(2026, 3, 1), date(1969, 12, 31)], "is_closed": [True, None]},
+        schema_overrides={"quantity": pl.Decimal(18, 4)},
+    )
+    mask, multiplier, null = 2**64 - 1, 0x9E3779B97F4A7C15, 0xD1B54A32D192ED03
+    expected = []
+    for words in ((-15000, 20513, 1), (null, -1, null)):
+        mixed = int.from_bytes(hashlib.blake2b(b"fct", digest_size=8).digest(), "big")
+        for word in words:
+            mixed = ((mixed ^ (word & mask)) * multiplier) & mask
+        mixed ^= mixed >> 32
+        expected.append(mixed - 2**64 if mixed >> 63 else mixed)
+    found = frame.select(hash_columns(dict(frame.schema), salt=["fct"])).to_series()
+    assert found.to_list() == expected
+
+
+@given(st.lists(st.tuples(st.text(max_size=3) | st.none(), st.text(max_size=3) | st.none()), max_size=30))
+def test_texts_do_not_run_into_each_other(rows: list[tuple[str | None, str | None]]) -> None:
+    frame = pl.DataFrame(rows, schema={"one": pl.String, "other": pl.String}, orient="row")
+    hashes = frame.select(hash_columns(dict(frame.schema))).to_series()
+    assert hashes.n_unique() == len(set(rows))

@@ -1,13 +1,13 @@
 """first tables.
 
-Revision: 0001_202611221601, after nothing
+Revision: 0001_202611221831, after nothing
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0001_202611221601"
+revision = "0001_202611221831"
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -77,7 +77,7 @@ def upgrade() -> None:
             sa.BigInteger(),
             autoincrement=False,
             nullable=False,
-            comment="xxh3-64 of everything else in the row",
+            comment="Hash of everything else in the row",
         ),
         sa.Column(
             "published_at",
@@ -135,7 +135,7 @@ def upgrade() -> None:
             sa.BigInteger(),
             autoincrement=False,
             nullable=False,
-            comment="xxh3-64 of everything else in the row",
+            comment="Hash of everything else in the row",
         ),
         sa.Column(
             "published_at",
@@ -226,7 +226,7 @@ def upgrade() -> None:
             sa.BigInteger(),
             autoincrement=False,
             nullable=False,
-            comment="xxh3-64 of everything else in the row",
+            comment="Hash of everything else in the row",
         ),
         sa.Column(
             "published_at",
@@ -279,7 +279,7 @@ def upgrade() -> None:
             sa.BigInteger(),
             autoincrement=False,
             nullable=False,
-            comment="xxh3-64 of everything else in the row",
+            comment="Hash of everything else in the row",
         ),
         sa.Column(
             "published_at",
@@ -340,7 +340,7 @@ def upgrade() -> None:
             sa.BigInteger(),
             autoincrement=False,
             nullable=False,
-            comment="xxh3-64 of everything else in the row",
+            comment="Hash of everything else in the row",
         ),
         sa.Column(
             "published_at",
@@ -382,12 +382,12 @@ def upgrade() -> None:
     op.create_table(
         "current_key",
         sa.Column("stream_id", sa.Integer(), nullable=False, comment="Dataset and source"),
-        sa.Column("key_hash", sa.BigInteger(), nullable=False, comment="xxh3-64 of source and natural key"),
+        sa.Column("key_hash", sa.BigInteger(), nullable=False, comment="Hash of source and natural key"),
         sa.Column(
             "payload_hash",
             sa.BigInteger(),
             nullable=True,
-            comment="xxh3-64 of the payload, finds it in the lake; NULL: only seen, never read",
+            comment="Hash of the payload, finds it in the lake; NULL: only seen, never read",
         ),
         sa.Column("row_date", sa.Date(), nullable=True, comment="Day that files the version in the lake"),
         sa.Column("link_hash", sa.BigInteger(), nullable=True, comment="Document the row belongs to"),
@@ -539,7 +539,7 @@ def upgrade() -> None:
             sa.BigInteger(),
             autoincrement=False,
             nullable=False,
-            comment="xxh3-64 of everything else in the row",
+            comment="Hash of everything else in the row",
         ),
         sa.Column(
             "published_at",
@@ -619,7 +619,7 @@ def upgrade() -> None:
             sa.BigInteger(),
             autoincrement=False,
             nullable=False,
-            comment="xxh3-64 of everything else in the row",
+            comment="Hash of everything else in the row",
         ),
         sa.Column(
             "published_at",
@@ -730,7 +730,7 @@ def upgrade() -> None:
             sa.BigInteger(),
             autoincrement=False,
             nullable=False,
-            comment="xxh3-64 of everything else in the row",
+            comment="Hash of everything else in the row",
         ),
         sa.Column(
             "published_at",
@@ -799,7 +799,7 @@ def upgrade() -> None:
             sa.BigInteger(),
             autoincrement=False,
             nullable=False,
-            comment="xxh3-64 of everything else in the row",
+            comment="Hash of everything else in the row",
         ),
         sa.Column(
             "published_at",
@@ -876,7 +876,7 @@ def upgrade() -> None:
             sa.BigInteger(),
             autoincrement=False,
             nullable=False,
-            comment="xxh3-64 of everything else in the row",
+            comment="Hash of everything else in the row",
         ),
         sa.Column(
             "published_at",
@@ -953,7 +953,7 @@ def upgrade() -> None:
             sa.BigInteger(),
             autoincrement=False,
             nullable=False,
-            comment="xxh3-64 of everything else in the row",
+            comment="Hash of everything else in the row",
         ),
         sa.Column(
             "published_at",
@@ -974,7 +974,7 @@ def upgrade() -> None:
             sa.BigInteger(),
             autoincrement=False,
             nullable=False,
-            comment="Primary key: signed xxh3-64 of the natural key",
+            comment="Primary key: hash of the natural key",
         ),
         sa.Column(
             "source",
@@ -1149,7 +1149,7 @@ def upgrade() -> None:
             sa.BigInteger(),
             autoincrement=False,
             nullable=False,
-            comment="xxh3-64 over keys and measures; differs when any of them does",
+            comment="Hash over keys and measures; differs when any of them does",
         ),
         sa.Column(
             "extract_id",
@@ -1191,7 +1191,7 @@ def upgrade() -> None:
             sa.BigInteger(),
             autoincrement=False,
             nullable=False,
-            comment="Primary key: signed xxh3-64 of the natural key",
+            comment="Primary key: hash of the natural key",
         ),
         sa.Column(
             "source",
@@ -1323,7 +1323,7 @@ def upgrade() -> None:
             sa.BigInteger(),
             autoincrement=False,
             nullable=False,
-            comment="xxh3-64 over keys and measures; differs when any of them does",
+            comment="Hash over keys and measures; differs when any of them does",
         ),
         sa.Column(
             "extract_id",
@@ -1364,7 +1364,7 @@ def upgrade() -> None:
             sa.BigInteger(),
             autoincrement=False,
             nullable=False,
-            comment="Primary key: signed xxh3-64 of the natural key",
+            comment="Primary key: hash of the natural key",
         ),
         sa.Column(
             "source",
@@ -1500,7 +1500,7 @@ def upgrade() -> None:
             sa.BigInteger(),
             autoincrement=False,
             nullable=False,
-            comment="xxh3-64 over keys and measures; differs when any of them does",
+            comment="Hash over keys and measures; differs when any of them does",
         ),
         sa.Column(
             "extract_id",
@@ -1541,7 +1541,7 @@ def upgrade() -> None:
             sa.BigInteger(),
             autoincrement=False,
             nullable=False,
-            comment="Primary key: signed xxh3-64 of the natural key",
+            comment="Primary key: hash of the natural key",
         ),
         sa.Column(
             "source",
@@ -1821,7 +1821,7 @@ def upgrade() -> None:
             sa.BigInteger(),
             autoincrement=False,
             nullable=False,
-            comment="xxh3-64 over keys and measures; differs when any of them does",
+            comment="Hash over keys and measures; differs when any of them does",
         ),
         sa.Column(
             "extract_id",
@@ -1973,7 +1973,7 @@ def upgrade() -> None:
             sa.BigInteger(),
             autoincrement=False,
             nullable=False,
-            comment="xxh3-64 of everything else in the row",
+            comment="Hash of everything else in the row",
         ),
         sa.Column(
             "published_at",
@@ -2070,7 +2070,7 @@ def upgrade() -> None:
             sa.BigInteger(),
             autoincrement=False,
             nullable=False,
-            comment="xxh3-64 of everything else in the row",
+            comment="Hash of everything else in the row",
         ),
         sa.Column(
             "published_at",
@@ -2170,7 +2170,7 @@ def upgrade() -> None:
             sa.BigInteger(),
             autoincrement=False,
             nullable=False,
-            comment="xxh3-64 of everything else in the row",
+            comment="Hash of everything else in the row",
         ),
         sa.Column(
             "published_at",
@@ -2196,7 +2196,7 @@ def upgrade() -> None:
             sa.BigInteger(),
             autoincrement=False,
             nullable=False,
-            comment="Primary key: signed xxh3-64 of the natural key",
+            comment="Primary key: hash of the natural key",
         ),
         sa.Column(
             "source",
@@ -2294,7 +2294,7 @@ def upgrade() -> None:
             sa.BigInteger(),
             autoincrement=False,
             nullable=False,
-            comment="xxh3-64 over keys and measures; differs when any of them does",
+            comment="Hash over keys and measures; differs when any of them does",
         ),
         sa.Column(
             "extract_id",
@@ -2335,7 +2335,7 @@ def upgrade() -> None:
             sa.BigInteger(),
             autoincrement=False,
             nullable=False,
-            comment="Primary key: signed xxh3-64 of the natural key",
+            comment="Primary key: hash of the natural key",
         ),
         sa.Column(
             "source",
@@ -2439,7 +2439,7 @@ def upgrade() -> None:
             sa.BigInteger(),
             autoincrement=False,
             nullable=False,
-            comment="xxh3-64 over keys and measures; differs when any of them does",
+            comment="Hash over keys and measures; differs when any of them does",
         ),
         sa.Column(
             "extract_id",
@@ -2482,7 +2482,7 @@ def upgrade() -> None:
             sa.BigInteger(),
             autoincrement=False,
             nullable=False,
-            comment="Primary key: signed xxh3-64 of the natural key",
+            comment="Primary key: hash of the natural key",
         ),
         sa.Column(
             "source",
@@ -2609,7 +2609,7 @@ def upgrade() -> None:
             sa.BigInteger(),
             autoincrement=False,
             nullable=False,
-            comment="xxh3-64 over keys and measures; differs when any of them does",
+            comment="Hash over keys and measures; differs when any of them does",
         ),
         sa.Column(
             "extract_id",
@@ -2653,7 +2653,7 @@ def upgrade() -> None:
             sa.BigInteger(),
             autoincrement=False,
             nullable=False,
-            comment="Primary key: signed xxh3-64 of the natural key",
+            comment="Primary key: hash of the natural key",
         ),
         sa.Column(
             "source",
@@ -2850,7 +2850,7 @@ def upgrade() -> None:
             sa.BigInteger(),
             autoincrement=False,
             nullable=False,
-            comment="xxh3-64 over keys and measures; differs when any of them does",
+            comment="Hash over keys and measures; differs when any of them does",
         ),
         sa.Column(
             "extract_id",
