@@ -407,3 +407,11 @@ def test_an_event_that_another_slot_says_differently_moves_between_its_documents
     shop.land("goods_receipt", "2026-03-19", {"po_id": "P1"})
     shop.good_night()
     assert shop.fetch(received) == [("P0", 5), ("P1", 5)]
+
+
+def test_two_versions_in_one_delivery_are_one_row_though_another_key_is_quarantined(shop: Shop) -> None:
+    shop.source(purchase_order_line="delta")
+    versions = [{"ordered_qty": n, "updated_at": f"2026-03-01 10:00:0{n}"} for n in (1, 2)]
+    shop.land("purchase_order_line", "2026-03-31", *versions, {"po_id": "P2", "ordered_qty": "many"})
+    shop.good_night()
+    assert shop.fetch("select po_id, ordered_qty::bigint from mart.fct_purchase_order_line") == [("P1", 2)]

@@ -1,0 +1,161 @@
+"""Staged extracts of small sample companies, to be accepted in any arrangement by lake, ledger and builds alone.
+
+Staging does not depend on what came before, so each extract is staged once and accepted thousands of times.
+"""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from random import Random
+from tempfile import mkdtemp
+
+import polars as pl
+
+import samples
+from flows.io import ledger
+from flows.io.accept import StagedRows, accept
+from flows.io.lake import Lake
+from flows.io.pull import load_sources, pull
+from flows.io.stage import stage
+from flows.io.staging.pseudonym import pseudonymiser
+from flows.io.warehouse import Warehouse
+from flows.pipeline import Pipeline
+from flows.settings import Settings, load_settings
+from schemas.catalog import DATASETS, DIMENSIONS, FACTS
+from schemas.ledger import metadata
+from tests.night import table
+
+DIRT = 0.03
+COMPANIES = (7, 411, 5204)
+THEMES = (
+    ("purchase_order_line", "goods_receipt", "fx_rate", "code_map", "item"),
+    ("production_order", "operation_confirmation", "work_center", "code_map"),
+    ("stock_snapshot", "item_cost", "fx_rate"),
+    ("gl_entry", "fx_rate", "account"),
+    ("budget_line", "gl_entry", "code_map", "cost_center"),
+)
+"""Datasets that facts read together: extracts that have nothing to do with each other teach little."""
+_EPOCH = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class StagedExtract:
+    """An extract as staging leaves it; equal bytes are one extract, however often they come."""
+
+    source: str
+    dataset: str
+    mode: str
+    slot: str
+    revision: int
+    content_hash: str
+    as_of: date
+    period: tuple[date, date] | None
+    rows: Path
+    sightings: pl.DataFrame
+    counts: dict[str, int]
+    gives_coverage: bool
+
+    def __hash__(self) -> int:
+        return hash((self.source, self.dataset, self.slot, self.revision, self.content_hash))
+
+
+@cache
+def extracts_of(seed: int) -> tuple[StagedExtract, ...]:
+    """Every extract of a tiny company, in the order of their slots."""
+    settings = load_settings(home=Path(mkdtemp(prefix="opsmart-extracts-")))
+    for delivery in samples.tiny(seed).deliveries(dirt=DIRT):
+        delivery.write(settings.landing)
+    found = []
+    for source in load_sources(settings.sql_root / "sources", settings.sources).values():
+        for delivery in pull(source, settings).deliveries:
+            if not delivery.is_complete:
+                continue
+            work = settings.home / "work" / f"{source.name}-{len(found)}"
+            dataset, said = DATASETS[delivery.dataset], source.datasets[delivery.dataset]
+            staged = stage(delivery, source, dataset, work, extract_id=0, pseudonym=pseudonymiser(settings.home))
+            claims = said.mode in ("snapshot", "period") and staged.unreadable_keys == 0
+            found.append(
+                StagedExtract(
+                    source.name, delivery.dataset, said.mode, delivery.slot, delivery.revision, delivery.content_hash,
+                    delivery.as_of, delivery.period, staged.rows, staged.sightings, staged.counts, claims,
+                )
+            )  # fmt: skip
+    return tuple(sorted(found, key=lambda e: (e.as_of, e.revision, e.source, e.dataset, e.slot)))
+
+
+def some_extracts(random: Random) -> list[StagedExtract]:
+    """A few extracts of one company that have to do with each other."""
+    datasets = random.choice(THEMES)
+    pool = [extract for extract in extracts_of(random.choice(COMPANIES)) if extract.dataset in datasets]
+    first = random.choice(pool)
+    pool = [e for e in pool if e.dataset == first.dataset or random.random() < 0.3]
+    return sorted(random.sample(pool, min(len(pool), random.randint(2, 4))), key=pool.index)
+
+
+def arranged(random: Random, extracts: Sequence[StagedExtract]) -> list[list[StagedExtract]]:
+    """The extracts in any order, some of them again, in any number of runs."""
+    order = [*extracts, *random.choices(extracts, k=random.randint(0, 2))]
+    random.shuffle(order)
+    cuts = sorted({0, len(order), *(random.randint(0, len(order)) for _ in range(random.randint(0, 2)))})
+    return [order[first:last] for first, last in pairwise(cuts)]
+
+
+class Mart:
+    """Lake, ledger and mart of one database, emptied for each arrangement."""
+
+    def __init__(self, settings: Settings, warehouse: Warehouse) -> None:
+        self.settings, self.warehouse = settings, warehouse
+
+    def run(
+        self, runs: Sequence[Sequence[StagedExtract]], tables: Sequence[Mapping[str, object]]
+    ) -> dict[str, pl.DataFrame]:
+        """Accept the extracts, build some tables after each run; what is in them in the end."""
+        self._empty()
+        pipeline = Pipeline(self.settings, self.warehouse)
+        moment = 0
+        for run in runs:
+            for extract in run:
+                moment += 1
+                self._accept(extract, _EPOCH + timedelta(hours=moment))
+            for kind in tables:
+                for name in pipeline._dirty(kind):
+                    pipeline.build(name)
+        return {name: table(self.warehouse, name) for kind in tables for name in kind}
+
+    def _accept(self, staged: StagedExtract, landed_at: datetime) -> None:
+        with self.warehouse.session() as session:
+            stream = ledger.ensure_stream(session, staged.source, staged.dataset)
+            extract = ledger.register(
+                session, stream, slot=staged.slot, revision=staged.revision, content_hash=staged.content_hash,
+                mode=staged.mode, as_of=staged.as_of, period=staged.period, file="", landed_at=landed_at,
+            )  # fmt: skip
+            session.commit()
+        if extract.state == "accepted":
+            return
+        rows = self.settings.home / "rows.parquet"
+        own = pl.lit(extract.extract_id, dtype=pl.Int64).alias("_extract_id")
+        pl.read_parquet(staged.rows).with_columns(own).write_parquet(rows)
+        accept(
+            self.warehouse,
+            Lake(self.settings.lake),
+            extract,
+            StagedRows(rows, staged.counts["rows_accepted"], staged.sightings, staged.counts, staged.gives_coverage),
+            datetime.now(UTC),
+        )
+
+    def _empty(self) -> None:
+        shutil.rmtree(self.settings.lake, ignore_errors=True)
+        with self.warehouse.session() as session:
+            for partition in session.fetch(
+                "select inhrelid::regclass::text from pg_inherits where inhparent = 'ops.current_key'::regclass"
+            ).to_series():
+                session.execute(f"drop table {partition}")
+            for table in reversed(metadata.sorted_tables):
+                session.execute(f"delete from {table}")
+            for name in (*FACTS, *DIMENSIONS):
+                session.execute(f"delete from mart.{name}")
+            session.commit()
