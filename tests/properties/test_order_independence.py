@@ -21,6 +21,8 @@ SETS, ARRANGEMENTS = 25, 8
 """Each arrangement is an example: 200 in all."""
 WITH_DIMENSIONS = 0.15
 """Dimensions take twice as long as the rest, and most extracts only name members in them."""
+HASTY = "-c%20synchronous_commit%3Doff"
+"""No crash of the server is tried here, so no commit need wait for the disk."""
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +31,8 @@ def mart(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[M
     home = tmp_path_factory.mktemp("mart")
     (home / "bare" / "sql" / "sources").mkdir(parents=True)
     with fresh_database(server) as url, pytest.MonkeyPatch.context() as patched:
-        url += "?options=-c%20synchronous_commit%3Doff"
         patched.setattr(gates, "judge_slices", lambda *_, **__: [])
-        with closing(Warehouse(url)) as warehouse:
+        with closing(Warehouse(f"{url}?options={HASTY}")) as warehouse:
             yield Mart(load_settings(home=home, warehouse_url=url, project_root=home / "bare"), warehouse)
 
 
