@@ -1,45 +1,85 @@
-"""A night in a process of its own, killed at a chosen point: `python -m tests.dying_night <point> <settings as JSON>`.
+"""Nights in processes of their own, which may be killed: at a chosen point, or whenever somebody likes.
 
-Test-only. The point `never` lets it live.
+The processes come from a server that has imported everything: a night in a new interpreter would be mostly imports.
 """
 
-import json
+import multiprocessing
 import os
 import signal
-import sys
 from collections.abc import Callable
-from typing import Any
+from multiprocessing.context import ForkServerProcess
+from typing import Any, NamedTuple
 
-from flows.io import accept, lake, publish, take
+from flows.io import accept, build, lake, publish, stage, tables, take
 from flows.io.pull import store
+from flows.pipeline import Pipeline
 from flows.settings import load_settings
+from schemas.catalog import FACTS
 from tests.night import run_night
+from tests.shop import Shop
 
-POINTS: dict[str, tuple[object, str, bool]] = {
-    "bytes landed, not noted": (store.Store, "adopt", True),
-    "staged, not accepted": (take, "accept", False),
-    "lake files written, not committed": (lake.Lake, "_write_files", True),
-    "lake appended, ledger not begun": (lake.Lake, "append", True),
-    "ledger written, not committed": (accept, "_record", True),
-    "accepted, nothing built": (take, "accept", True),
-    "rows deleted, none copied": (publish, "_delete", True),
-    "rows copied, not committed": (publish, "_record", True),
+LIMIT_S = 240
+
+
+class Point(NamedTuple):
+    """What is replaced, whether it does its work before the end comes, and whether it must be about a fact."""
+
+    owner: object
+    name: str
+    works_first: bool = True
+    is_of_fact: bool = False
+
+
+POINTS: dict[str, Point] = {
+    "1 pull: bytes landed, not noted": Point(store.Store, "adopt"),
+    "1 pull: noted, not registered": Point(Pipeline, "_register", works_first=False),
+    "2 stage: registered, not staged": Point(take, "stage", works_first=False),
+    "2 stage: rows written, not counted": Point(stage, "_run"),
+    "3 gate: judged, not accepted": Point(take, "accept", works_first=False),
+    "4 accept: lake files written, not committed": Point(lake.Lake, "_write_files"),
+    "4 accept: lake appended, ledger not begun": Point(lake.Lake, "append"),
+    "4 accept: ledger written, not committed": Point(accept, "_record"),
+    "4 accept: committed, nothing built": Point(take, "accept"),
+    "5 build: built, not judged": Point(build.FactBuilder, "build"),
+    "6 publish: rows deleted, none copied": Point(publish, "_delete", is_of_fact=True),
+    "6 publish: rows copied, not committed": Point(publish, "_record", is_of_fact=True),
+    "6 publish: a fact committed, the others not": Point(tables, "publish", is_of_fact=True),
+    "7 close: all published, the run not ended": Point(Pipeline, "close"),
 }
-"""What is replaced, and whether it does its work before the end comes."""
+"""By the step that is being taken."""
 
 
-def _deadly(function: Callable[..., Any], *, works_first: bool) -> Callable[..., Any]:
-    def die(*arguments: Any, **named: Any) -> None:
-        if works_first:
+def _deadly(point: Point) -> Callable[..., Any]:
+    function = getattr(point.owner, point.name)
+
+    def die(*arguments: Any, **named: Any) -> Any:
+        targets = [argument.name for argument in arguments if isinstance(argument, publish.Target)]
+        if point.is_of_fact and not FACTS.keys() & targets:
+            return function(*arguments, **named)
+        if point.works_first:
             function(*arguments, **named)
         os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError("killed and alive")
 
     return die
 
 
-if __name__ == "__main__":
-    point, values = sys.argv[1], json.loads(sys.argv[2])
-    if point != "never":
-        owner, name, works_first = POINTS[point]
-        setattr(owner, name, _deadly(getattr(owner, name), works_first=works_first))
+def _night(values: dict[str, Any], point: str | None) -> None:
+    if point is not None:
+        setattr(POINTS[point].owner, POINTS[point].name, _deadly(POINTS[point]))
     run_night(load_settings(**values | {"sources": tuple(values["sources"])}))
+
+
+def night_beside(shop: Shop, point: str | None = None) -> ForkServerProcess:
+    """Begin a night in a process of its own, which ends by SIGKILL at a point, if one is given."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, "great_expectations"])
+    process = context.Process(target=_night, args=(shop.as_values(), point), daemon=True)
+    process.start()
+    return process
+
+
+def ended(process: ForkServerProcess) -> int | None:
+    """Wait for the end of a night: 0, or minus the signal that ended it; None if it goes on for ever."""
+    process.join(LIMIT_S)
+    return process.exitcode

@@ -1,8 +1,5 @@
 """Several runs at once, and builds that are overtaken: the mart is as if one had come after the other."""
 
-import json
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,9 +8,9 @@ from flows.io import dirty, publish
 from flows.io.build import FactBuilder, chunks, dirty_slices
 from flows.io.embedded_server import Server
 from flows.io.lake import Lake
-from flows.settings import child_environment
 from schemas.catalog import FACTS
 from tests.conftest import fresh_database
+from tests.dying_night import ended, night_beside
 from tests.shop import Shop, same_mart
 
 FACT = FACTS["fct_purchase_order_line"]
@@ -29,10 +26,8 @@ def test_nights_at_once_make_the_mart_of_one(shop: Shop, server: Server, tmp_pat
         receipts = [{"receipt_id": f"R{day}-{n}", "po_id": f"P{n}"} for n in range(1, 10)]
         shop.land("goods_receipt", f"2026-03-{day:02d}", *receipts)
         shop.land("item", f"2026-03-{day:02d}", {"name": f"Bolt {day}"})
-    nights = [_night_beside(shop) for _ in range(2)]
-    for night in nights:
-        said, error = night.communicate(timeout=240)
-        assert (night.returncode, error) == (0, ""), said
+    nights = [night_beside(shop) for _ in range(2)]
+    assert [ended(night) for night in nights] == [0, 0]
     # Each delivery was taken by one of them, and nothing waits.
     assert shop.fetch("select state, count(*) from ops.extract group by state") == [("accepted", 9)]
     assert shop.fetch("select sum(accept_count)::bigint from ops.stream") == [(9,)]
@@ -40,14 +35,6 @@ def test_nights_at_once_make_the_mart_of_one(shop: Shop, server: Server, tmp_pat
     with fresh_database(server) as url, shop.at(tmp_path / "one", url) as other:
         other.good_night()
         same_mart(shop.mart(), other.mart())
-
-
-def _night_beside(shop: Shop) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.dying_night", "never", json.dumps(shop.as_values())]
-    return subprocess.Popen(
-        command, cwd=Path(__file__).parents[2], env=child_environment({}), text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
 
 
 def test_a_build_that_was_overtaken_is_dropped(shop: Shop) -> None:
