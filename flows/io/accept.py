@@ -18,7 +18,7 @@ from flows.io.warehouse import ACCEPT_LOCK, Session, Warehouse, quote
 from schemas.catalog import DATASETS
 from transforms.common import accept as rules
 
-WIDE_SHARE = 0.2
+WIDE_SHARE = 0.05
 """From this share of a stream's keys on, its rows are read whole instead of looked up one by one."""
 
 _LEDGER_COLUMNS = tuple(rules.EXISTING)
@@ -97,7 +97,7 @@ def _read_existing(session: Session, stream: Stream, extract: Extract, staged: S
     table = f"ops.{quote(stream.partition)} as key"
     claims_all = staged.gives_coverage and extract.period_start is None
     if claims_all or staged.row_count + staged.sightings.height >= WIDE_SHARE * stream.key_count:
-        rows = session.fetch(f"select {columns} from {table}")
+        rows = session.fetch_many(f"select {columns} from {table}")
         return _Existing(_typed(rows), is_whole=True, accept_count=stream.accept_count)
     keys = pl.scan_parquet(staged.rows).select(key_hash="_key_hash").collect()
     session.load_temporary(pl.concat([keys, staged.sightings.select(key_hash="_key_hash")]).unique(), "incoming_key")

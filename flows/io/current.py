@@ -28,7 +28,10 @@ class Which(Protocol):
 
 
 class Selection:
-    """A condition on a stream's ledger rows, with the same condition on its lake rows."""
+    """A condition on a stream's ledger rows, with the same condition on its lake rows.
+
+    `is_listed`: the condition on ledger rows is a list in a temporary table of the session.
+    """
 
     def __init__(
         self,
@@ -37,8 +40,11 @@ class Selection:
         lake: pl.Expr | None = None,
         days: tuple[date, date] | None = None,
         links: pl.DataFrame | None = None,
+        *,
+        is_listed: bool = False,
     ) -> None:
         self.sql, self.parameters, self.lake, self.days, self.links = sql, tuple(parameters), lake, days, links
+        self.is_listed = is_listed
 
 
 class Everything:
@@ -95,7 +101,7 @@ class Links:
         if span[0] is None:
             return Selection("false", lake=pl.lit(value=False))
         sql = "exists (select from pg_temp.wanted_link as wanted where wanted.link_hash = key.link_hash)"
-        return Selection(sql, links=self._links, days=span)
+        return Selection(sql, links=self._links, days=span, is_listed=True)
 
 
 def current_rows(
@@ -136,7 +142,7 @@ def _of_stream(
     only = _only_delivery(session, stream)
     if only is not None:
         return rows.filter((pl.col("_extract_id") == only) & ~pl.col("is_deleted").fill_null(value=False))
-    keys = newest_keys(session, stream, selection.sql, selection.parameters)
+    keys = newest_keys(session, stream, selection)
     if not with_gone:
         keys = keys.filter("is_present")
     # A payload that came, went and came again is in the lake twice.
@@ -172,8 +178,9 @@ def _only_delivery(session: Session, stream: Stream) -> int | None:
     return int(found.item()) if found.height == 1 else None
 
 
-def newest_keys(session: Session, stream: Stream, sql: str = "true", parameters: Sequence[object] = ()) -> pl.DataFrame:
-    """_key_hash, _payload_hash, is_present of a stream's keys that satisfy a condition on the ledger's rows."""
+def newest_keys(session: Session, stream: Stream, selection: Selection | None = None) -> pl.DataFrame:
+    """_key_hash, _payload_hash, is_present of a stream's keys, of the selected ones only where a selection is given."""
+    selection = selection or Selection()
     if not stream.key_count:
         return pl.DataFrame(schema=dict.fromkeys(_KEYS, pl.Int64) | {"is_present": pl.Boolean})
     columns = ["key_hash", "payload_hash", "row_date", "is_deleted"]
@@ -182,7 +189,9 @@ def newest_keys(session: Session, stream: Stream, sql: str = "true", parameters:
     scopes = ledger.scopes(session, stream, extract_orders)
     names = ", ".join(f"key.{name}" for name in (columns + orders if scopes else columns))
     table = f"ops.{quote(stream.partition)}"
-    found = session.fetch(f"select {names} from {table} as key where payload_hash is not null and {sql}", *parameters)
+    fetch = session.fetch if selection.is_listed else session.fetch_many
+    sql = f"select {names} from {table} as key where payload_hash is not null and {selection.sql}"
+    found = fetch(sql, *selection.parameters)
     rows = found.lazy()
     is_present = ~pl.col("is_deleted")
     if scopes:

@@ -92,7 +92,7 @@ def _published(session: Session, target: Target, source: str, slices: pl.DataFra
     names = ", ".join(map(quote, (*target.identity, "row_hash")))
     table = f"mart.{quote(target.name)}"
     if target.anchor is None:
-        return session.fetch(f"select {names} from {table}")
+        return session.fetch_many(f"select {names} from {table}")
     has_rows = session.value(
         "select 1 from ops.slice where fact = $1 and source = $2 and day between $3 and $4 and row_count > 0 limit 1",
         target.name,
@@ -105,7 +105,7 @@ def _published(session: Session, target: Target, source: str, slices: pl.DataFra
     anchor = quote(target.anchor)
     last = slices["day"].max()
     end = pl.select(pl.lit(last).dt.offset_by("1mo" if target.is_monthly else "1d")).item()
-    frame = session.fetch(
+    frame = session.fetch_many(
         f"select {names}, {anchor} as {SLICE} from {table} where source = $1 and {anchor} >= $2 and {anchor} < $3",
         source,
         slices["day"].min(),

@@ -1,6 +1,7 @@
-"""Sessions with the warehouse: one connection, one transaction, COPY in and Arrow out.
+"""Sessions with the warehouse: one connection, one transaction, COPY in and frames out.
 
-Every bulk path goes through ADBC, because only there do COPY, SQL and the advisory lock share a transaction.
+psycopg speaks to the server, pgpq encodes frames for binary COPY, and ADBC reads what has many rows: each does its part
+several times as fast as the other two would.
 """
 
 import re
@@ -11,15 +12,32 @@ from typing import Any, Self
 
 import adbc_driver_manager.dbapi
 import adbc_driver_postgresql.dbapi as adbc
+import pgpq
 import polars as pl
+import psycopg
 import pyarrow as pa
+from psycopg import RawCursor, postgres
+from psycopg.types.string import TextLoader
 from sqlalchemy.pool import QueuePool
 
 from schemas.errors import WarehouseError
 
 ACCEPT_LOCK = "opsmart.accept"
 _KEPT_CONNECTIONS = 6
-_ROWS_AT_ONCE = 50_000
+_ROWS_AT_ONCE = 20_000
+
+_TYPES: dict[str, pl.DataType] = {
+    "bool": pl.Boolean(),
+    "int2": pl.Int16(),
+    "int4": pl.Int32(),
+    "int8": pl.Int64(),
+    "float8": pl.Float64(),
+    "date": pl.Date(),
+    "timestamptz": pl.Datetime("us", "UTC"),
+}
+"""PostgreSQL's types and what they are read as; all others are read as text."""
+
+_READ_AS = {postgres.types[name].oid: dtype for name, dtype in _TYPES.items()}
 
 
 def quote(identifier: str) -> str:
@@ -30,21 +48,39 @@ def quote(identifier: str) -> str:
 class Session:
     """A connection whose statements form one transaction until `commit`."""
 
-    def __init__(self, connection: Any) -> None:
-        """`connection` is one of ADBC's; SQLAlchemy's pool does not say so."""
-        self._connection = connection
+    def __init__(self, connection: Any, readers: QueuePool) -> None:
+        """`connection` is one of psycopg's, which SQLAlchemy's pool does not say; `readers` keeps ADBC's."""
+        self._connection, self._readers = connection, readers
 
     def execute(self, sql: str, *parameters: Any) -> int:
         """Run one statement; the number of rows it touched, -1 where PostgreSQL does not say."""
-        with self._connection.cursor() as cursor:
-            cursor.execute(sql, parameters or None)
-            return int(cursor.rowcount)
+        with RawCursor(self._connection) as cursor:
+            return cursor.execute(sql, parameters or None).rowcount
 
     def fetch(self, sql: str, *parameters: Any) -> pl.DataFrame:
-        """Run one query; its rows. NUMERIC and JSONB come as their text."""
-        with self._connection.cursor() as cursor:
+        """Run one query; its rows. Numbers and instants have their types; NUMERIC, JSONB and all else is text."""
+        with RawCursor(self._connection) as cursor:
             cursor.execute(sql, parameters or None)
-            table = cursor.fetch_arrow_table()
+            schema = {column.name: _READ_AS.get(column.type_code, pl.String()) for column in cursor.description or ()}
+            return pl.DataFrame(cursor.fetchall(), schema, orient="row")
+
+    def fetch_many(self, sql: str, *parameters: Any) -> pl.DataFrame:
+        """Run one query that may yield millions of rows.
+
+        It runs on a connection of its own and sees what is committed: neither this session's changes nor its
+        temporary tables. Not to be used once the session has locked a table that the query reads.
+        """
+        pooled = self._readers.connect()
+        connection: Any = pooled.driver_connection
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(sql, parameters or None)
+                table = cursor.fetch_arrow_table()
+        except adbc_driver_manager.Error:
+            pooled.invalidate()
+            raise
+        finally:
+            pooled.close()
         return pl.DataFrame({name: _plain(table.column(name)) for name in table.column_names})
 
     def value(self, sql: str, *parameters: Any) -> Any:
@@ -55,15 +91,29 @@ class Session:
     def copy(self, frame: pl.DataFrame, table: str, *, schema: str) -> None:
         """Append a frame to a table by binary COPY. Columns are matched by name."""
         if frame.height:
-            with self._connection.cursor() as cursor:
-                cursor.adbc_ingest(table, _streamed(frame), mode="append", db_schema_name=schema)
+            self._copy(frame, f"{quote(schema)}.{quote(table)}")
 
     def load_temporary(self, frame: pl.DataFrame, table: str) -> None:
         """Put a frame into a new temporary table, with statistics, so that joins with it are planned well."""
+        columns = ", ".join(f"{quote(name)} {_column_type(dtype)}" for name, dtype in frame.schema.items())
         self.execute(f"drop table if exists pg_temp.{quote(table)}")
-        with self._connection.cursor() as cursor:
-            cursor.adbc_ingest(table, frame.to_arrow(), mode="create", temporary=True)
+        self.execute(f"create temporary table {quote(table)} ({columns})")
+        self._copy(frame, f"pg_temp.{quote(table)}")
         self.execute(f"analyze pg_temp.{quote(table)}")
+
+    def _copy(self, frame: pl.DataFrame, table: str) -> None:
+        """Converted a few rows at a time: a frame's texts would take as much memory once more."""
+        encoder = pgpq.ArrowToPostgresBinaryEncoder(frame.clear().to_arrow().schema)
+        names = ", ".join(map(quote, frame.columns))
+        with (
+            RawCursor(self._connection) as cursor,
+            cursor.copy(f"copy {table} ({names}) from stdin (format binary)") as copy,
+        ):
+            copy.write(encoder.write_header())
+            for part in frame.iter_slices(_ROWS_AT_ONCE):
+                for batch in part.to_arrow().to_batches():
+                    copy.write(encoder.write_batch(batch))
+            copy.write(encoder.finish())
 
     def lock(self, name: str) -> None:
         """Wait for an advisory lock that ends with the transaction. Take it before anything is read."""
@@ -82,11 +132,11 @@ class Warehouse:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._pool = QueuePool(
-            lambda: adbc.connect(url), pool_size=_KEPT_CONNECTIONS, max_overflow=-1, reset_on_return="rollback"
-        )
+        kept: dict[str, Any] = {"pool_size": _KEPT_CONNECTIONS, "max_overflow": -1, "reset_on_return": "rollback"}
+        self._pool = QueuePool(lambda: _connect(url), **kept)
+        self._readers = QueuePool(lambda: adbc.connect(url), **kept)
         # Whoever forgets to close it must not leave connections open until the garbage collector finds them.
-        weakref.finalize(self, self._pool.dispose)
+        weakref.finalize(self, _dispose, self._pool, self._readers)
 
     @contextmanager
     def session(self) -> Iterator[Session]:
@@ -97,18 +147,18 @@ class Warehouse:
         """
         try:
             pooled = self._pool.connect()
-        except adbc_driver_manager.Error as error:
+        except psycopg.Error as error:
             raise WarehouseError(
                 f"the warehouse cannot be reached: {_first_line(error)}",
                 where=without_password(self._url),
                 remedy="start it (`opsmart warehouse up`) or check OPSMART_WAREHOUSE_URL",
             ) from None
         try:
-            yield Session(pooled.driver_connection)
-        except adbc_driver_manager.Error as error:
+            yield Session(pooled.driver_connection, self._readers)
+        except (psycopg.Error, adbc_driver_manager.Error) as error:
             # Whether the statement or the connection was at fault is not told apart; a new one costs little.
             pooled.invalidate()
-            self._pool.dispose()
+            self.close()
             raise WarehouseError(
                 f"the warehouse refused a statement: {_first_line(error)}",
                 where=without_password(self._url),
@@ -119,7 +169,7 @@ class Warehouse:
 
     def close(self) -> None:
         """Give up the connections that are kept."""
-        self._pool.dispose()
+        _dispose(self._pool, self._readers)
 
     @classmethod
     def at(cls, url: str) -> Self:
@@ -127,11 +177,26 @@ class Warehouse:
         return cls(re.sub(r"^postgresql\+\w+://", "postgresql://", url))
 
 
-def _streamed(frame: pl.DataFrame) -> pa.RecordBatchReader:
-    """The frame as Arrow, converted a few rows at a time: texts would take as much memory once more."""
-    schema = frame.clear().to_arrow().schema
-    parts = (batch for part in frame.iter_slices(_ROWS_AT_ONCE) for batch in part.to_arrow().to_batches())
-    return pa.RecordBatchReader.from_batches(schema, parts)
+def _connect(url: str) -> Any:
+    connection = psycopg.connect(url)
+    connection.execute("set timezone to 'UTC'")
+    connection.commit()
+    # Statements are not prepared by themselves: temporary tables change under them, and poolers mix them up.
+    connection.prepare_threshold = None
+    for name in ("numeric", "json", "jsonb", "uuid"):
+        connection.adapters.register_loader(name, TextLoader)
+    return connection
+
+
+def _dispose(*pools: QueuePool) -> None:
+    for pool in pools:
+        pool.dispose()
+
+
+def _column_type(dtype: pl.DataType) -> str:
+    if dtype.is_decimal():
+        return "numeric"
+    return next((name for name, known in _TYPES.items() if known == dtype), "text")
 
 
 def _plain(column: pa.ChunkedArray) -> pl.Series:

@@ -212,7 +212,7 @@ def test_store_that_is_a_file(tmp_path: Path) -> None:
         ("encoding: utf-16\ndelimiter: '~|~'", TEXT.replace(",", "~|~").encode("utf-16")),
         ("encoding: latin-1", TEXT.encode("latin-1")),
         ("encoding: utf-8-sig", TEXT.encode("utf-8-sig")),
-        ("", gzip.compress(TEXT.encode())),
+        ("", gzip.compress(TEXT.encode(), mtime=0)),
         (f"header: false\ncolumns: [{HEADER}]", ROW.encode()),
         ("skip_lines: 2", f"Report of today\n\n{TEXT}".encode()),
         ("quote: null", TEXT.encode()),
