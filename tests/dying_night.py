@@ -10,6 +10,7 @@ from collections.abc import Callable
 from multiprocessing.context import ForkServerProcess
 from typing import Any, NamedTuple
 
+from flows import pipeline
 from flows.io import accept, build, lake, publish, stage, tables, take
 from flows.io.pull import store
 from flows.pipeline import Pipeline
@@ -70,11 +71,27 @@ def _night(values: dict[str, Any], point: str | None) -> None:
     run_night(load_settings(**values | {"sources": tuple(values["sources"])}))
 
 
+def _rebuilds(values: dict[str, Any], times: int) -> None:
+    with pipeline.open(load_settings(**values | {"sources": tuple(values["sources"])})) as pipe:
+        for fact in [*FACTS] * times:
+            pipe.dirty_table(fact)
+            pipe.build(fact)
+
+
 def night_beside(shop: Shop, point: str | None = None) -> ForkServerProcess:
     """Begin a night in a process of its own, which ends by SIGKILL at a point, if one is given."""
+    return _beside(_night, shop.as_values(), point)
+
+
+def rebuilds_beside(shop: Shop, times: int) -> ForkServerProcess:
+    """Build every slice there is again, so many times, in a process of its own."""
+    return _beside(_rebuilds, shop.as_values(), times)
+
+
+def _beside(work: Callable[..., None], *arguments: object) -> ForkServerProcess:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, "great_expectations"])
-    process = context.Process(target=_night, args=(shop.as_values(), point), daemon=True)
+    process = context.Process(target=work, args=arguments, daemon=True)
     process.start()
     return process
 

@@ -10,7 +10,7 @@ from flows.io.embedded_server import Server
 from flows.io.lake import Lake
 from schemas.catalog import FACTS
 from tests.conftest import fresh_database
-from tests.dying_night import ended, night_beside
+from tests.dying_night import ended, night_beside, rebuilds_beside
 from tests.shop import Shop, same_mart
 
 FACT = FACTS["fct_purchase_order_line"]
@@ -31,6 +31,29 @@ def test_nights_at_once_make_the_mart_of_one(shop: Shop, server: Server, tmp_pat
     # Each delivery was taken by one of them, and nothing waits.
     assert shop.fetch("select state, count(*) from ops.extract group by state") == [("accepted", 9)]
     assert shop.fetch("select sum(accept_count)::bigint from ops.stream") == [(9,)]
+    assert shop.night().is_empty
+    with fresh_database(server) as url, shop.at(tmp_path / "one", url) as other:
+        other.good_night()
+        same_mart(shop.mart(), other.mart())
+
+
+def test_a_night_beside_a_backfill_makes_the_mart_of_one(shop: Shop, server: Server, tmp_path: Path) -> None:
+    """Every slice is built again and again while deliveries that change them come in."""
+    shop.source(purchase_order_line="snapshot", goods_receipt="append", item="snapshot")
+    for night in range(3):
+        rows = [{"po_id": f"P{n}", "ordered_qty": night + n, "ordered_on": f"2026-03-{n:02d}"} for n in range(1, 30)]
+        shop.land("purchase_order_line", f"2026-03-31_r{night}", *rows[night:])
+        shop.land(
+            "goods_receipt",
+            f"2026-04-{night + 1:02d}",
+            *({"receipt_id": f"R{n}", "po_id": f"P{n}"} for n in range(night, 30, 3)),
+        )
+        if night == 0:
+            shop.good_night()
+            backfill = rebuilds_beside(shop, 2)
+        else:
+            assert ended(night_beside(shop)) == 0
+    assert ended(backfill) == 0
     assert shop.night().is_empty
     with fresh_database(server) as url, shop.at(tmp_path / "one", url) as other:
         other.good_night()
