@@ -5,6 +5,7 @@ several times as fast as the other two would.
 """
 
 import re
+import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,12 +19,14 @@ import psycopg
 import pyarrow as pa
 from psycopg import RawCursor, postgres
 from psycopg.types.string import TextLoader
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from schemas.errors import WarehouseError
 
 ACCEPT_LOCK = "opsmart.accept"
 _KEPT_CONNECTIONS = 6
+PATIENCE_S = 60.0
+"""So long a server that was there before may be away: it restarts."""
 _ROWS_AT_ONCE = 20_000
 
 _TYPES: dict[str, pl.DataType] = {
@@ -131,7 +134,7 @@ class Warehouse:
     """
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self._url, self._was_reached = url, False
         kept: dict[str, Any] = {"pool_size": _KEPT_CONNECTIONS, "max_overflow": -1, "reset_on_return": "rollback"}
         self._pool = QueuePool(lambda: _connect(url), **kept)
         self._readers = QueuePool(lambda: adbc.connect(url), **kept)
@@ -146,7 +149,7 @@ class Warehouse:
             WarehouseError: The server cannot be reached, or refuses a statement.
         """
         try:
-            pooled = self._pool.connect()
+            pooled = self._connected()
         except psycopg.Error as error:
             raise WarehouseError(
                 f"the warehouse cannot be reached: {_first_line(error)}",
@@ -166,6 +169,30 @@ class Warehouse:
             ) from error
         finally:
             pooled.close()
+
+    def _connected(self) -> PoolProxiedConnection:
+        """A connection that answers. Where there has been one before, a server that is away is waited for."""
+        patience_ends = time.monotonic() + (PATIENCE_S if self._was_reached else 0.0)
+        wait_s = 0.1
+        while True:
+            try:
+                pooled = self._pool.connect()
+            except psycopg.Error:
+                if time.monotonic() + wait_s > patience_ends:
+                    raise
+                time.sleep(wait_s)
+                wait_s = min(2 * wait_s, 5.0)
+                continue
+            connection: Any = pooled.driver_connection
+            try:
+                connection.execute("")
+            except psycopg.Error:
+                # Kept from before the server went away, as are all the others.
+                pooled.invalidate()
+                self.close()
+                continue
+            self._was_reached = True
+            return pooled
 
     def close(self) -> None:
         """Give up the connections that are kept."""

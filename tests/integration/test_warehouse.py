@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
+from threading import Timer
 
 import polars as pl
 import pytest
@@ -11,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from flows.io import embedded_server
 from flows.io.warehouse import Session, Warehouse
+from flows.settings import load_settings
 from schemas.errors import WarehouseError
 from tests.conftest import Server, fresh_database
 
@@ -77,3 +81,24 @@ def test_what_is_not_committed_is_gone(warehouse: Warehouse) -> None:
         session.fetch("select * from public.gone")
     with warehouse.session() as session:
         assert session.value("select 1") == 1
+
+
+def test_a_server_that_restarts_is_waited_for(tmp_path: Path) -> None:
+    settings_ = load_settings(home=tmp_path / "home")
+    url = embedded_server.ensure_running(settings_).url("admin", "postgres")
+    restart = Timer(1.0, embedded_server.ensure_running, [settings_])
+    try:
+        with closing(Warehouse.at(url)) as warehouse:
+            with pytest.raises(WarehouseError, match="refused"), warehouse.session() as thrown_out:
+                thrown_out.value("select pg_terminate_backend(pg_backend_pid())")
+            with warehouse.session() as one, warehouse.session() as other:
+                assert one.value("select 1") == other.value("select 1") == 1
+            embedded_server.stop(settings_)
+            restart.start()
+            with warehouse.session() as waiting, warehouse.session() as another:
+                assert waiting.value("select 1") == another.value("select 1") == 1
+    finally:
+        restart.join()
+        embedded_server.stop(settings_)
+    with closing(Warehouse.at(url)) as new, pytest.raises(WarehouseError, match="reached"), new.session():
+        pytest.fail("nobody waits for a server that was never there")
