@@ -105,14 +105,16 @@ class Pipeline:
                 self._report.add_problem(name, str(error))
             found = self._unsettled([delivery for delivery in pulled.deliveries if delivery.is_complete])
             if found:
-                self._pending[name] = found
+                # Of a day's deliveries the largest goes first: the others are staged while it is accepted.
+                self._pending[name] = sorted(found, key=lambda delivery: (delivery.as_of, -delivery.size))
                 waiting = [f"{name}: {text}" for text in pulled.waiting]
                 odd = [f"{name}: the name of {file} says no slot" for file in pulled.odd]
                 self._report.notes.extend(waiting + odd)
         if self._pending:
             # Judging needs Great Expectations, whose import takes seconds: it runs beside the staging.
             gates.preload()
-        return sorted(self._pending)
+        sizes = {name: sum(delivery.size for delivery in found) for name, found in self._pending.items()}
+        return sorted(sizes, key=lambda name: -sizes[name])
 
     def _sweep(self) -> None:
         """Remove what a killed run left of deliveries that nobody will take again."""
@@ -200,7 +202,11 @@ class Pipeline:
 
     def dirty_facts(self) -> list[str]:
         """Facts with slices that await a build."""
-        return self._dirty(FACTS)
+        names = self._dirty(FACTS)
+        with self._warehouse.session() as session:
+            rows = dict(session.fetch(_DIRTY_ROWS, names).iter_rows())
+        # The largest goes first: while it is published the others are built.
+        return sorted(names, key=lambda name: -max(rows.get(dataset, 0) for dataset in FACTS[name].driving))
 
     def _dirty(self, tables: Mapping[str, object]) -> list[str]:
         with self._warehouse.session() as session:
@@ -279,3 +285,18 @@ class Pipeline:
         """Where lake, ledger and mart do not agree."""
         with self._warehouse.session() as session:
             return list(differences(session, self._lake))
+
+
+_DIRTY_ROWS = """
+with dirty as (
+    select distinct dirty.day
+    from ops.dirty_slice as dirty
+    left join ops.slice as published using (fact, source, day)
+    where fact = any($1) and dirty.state = 'pending' and dirty.generation > coalesce(published.generation, 0)
+)
+select stream.dataset, sum(stream_day.row_count)::bigint
+from dirty
+inner join ops.stream_day using (day)
+inner join ops.stream using (stream_id)
+group by stream.dataset
+"""

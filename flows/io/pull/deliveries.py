@@ -43,6 +43,11 @@ class Delivery:
     missing: tuple[str, ...] = ()
 
     @property
+    def size(self) -> int:
+        """Bytes of its files."""
+        return sum(file.size for file in self.files)
+
+    @property
     def is_complete(self) -> bool:
         """Whether every table of the SELECT has its file."""
         return not self.missing
