@@ -1,7 +1,7 @@
-# make nightly · make test · make soak · make check · make bench; each sets everything up first
+# make nightly · make test · make soak · make check · make bench · make bench-arrival; each sets everything up first
 MAKEFLAGS += --no-print-directory
 .SILENT:
-.PHONY: setup nightly test soak check format bench migration clean
+.PHONY: setup nightly test soak check format bench bench-arrival migration clean
 
 BIN := .venv/bin
 
@@ -31,6 +31,9 @@ format: setup
 # make bench, or a part of it: make bench BENCH=day SIZE=0.05
 bench: setup
 	$(BIN)/python -m tests.benchmarks $(BENCH) $(if $(SIZE),--size $(SIZE))
+
+bench-arrival: setup
+	$(BIN)/python -m tests.benchmarks arrival $(if $(SIZE),--size $(SIZE))
 
 # make migration m="why the tables change": writes the next revision from the contracts
 migration: setup

@@ -25,7 +25,7 @@ def _version() -> str:
 app = cyclopts.App(
     name="opsmart", help=_HELP, version=_version, result_action="return_value", suppress_keyboard_interrupt=False
 )
-for verb in (cli_run.nightly, cli_run.backfill, cli_run.rebuild, cli_run.serve):
+for verb in (cli_run.nightly, cli_run.backfill, cli_run.rebuild, cli_run.serve, cli_run.watch):
     app.command(verb)
 for verb in (cli_look.status, cli_look.verify):
     app.command(verb)

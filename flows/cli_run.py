@@ -1,4 +1,4 @@
-"""Verbs that run something: nightly, backfill, rebuild, serve."""
+"""Verbs that run something: nightly, backfill, rebuild, serve, watch."""
 
 import time
 from datetime import date
@@ -78,10 +78,17 @@ def rebuild(*, fact: str | None = None, stale: bool = False) -> ExitCode:
 
 
 def serve() -> ExitCode:
-    """Run PostgreSQL, the Prefect server and a worker for the deployments in prefect.yaml, until Ctrl-C."""
+    """Keep everything running until Ctrl-C: servers, the deployments of prefect.yaml, and the watch of what lands."""
     from flows import serving
 
     return serving.serve(_bring_up())
+
+
+def watch() -> ExitCode:
+    """Tell Prefect about files that land, until Ctrl-C; serve does that too, so this is for where it does not run."""
+    from flows import serving
+
+    return serving.watch(_bring_up())
 
 
 def _bring_up() -> "Installation":

@@ -1,16 +1,17 @@
 """When deliveries are expected: what a source's deadlines come to. Pure rules; the clock is an argument.
 
-The delivery that speaks for a day is due at the deadline of the day after it, on the clock of the source.
+The delivery that speaks for a day is due at the first deadline after the day has ended, on the clock of the source.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from schemas.source import WEEKDAYS, Bounds, Source
 
 _DAY, _MORE_THAN_A_WEEK = timedelta(days=1), timedelta(days=9)
+_NOON = time(12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +35,42 @@ class Expectation:
         return self.newest is None or bool(self.behind)
 
 
+def business_day(source: Source, dataset: str, moment: datetime) -> date:
+    """The day of the source that a moment belongs to."""
+    local = moment.astimezone(ZoneInfo(source.zone(dataset)))
+    is_over = local.time() >= source.day_ends
+    if source.day_ends < _NOON:
+        return local.date() if is_over else local.date() - _DAY
+    return local.date() + _DAY if is_over else local.date()
+
+
 def deadline(source: Source, dataset: str, day: date) -> datetime:
     """The instant at which the delivery that speaks for a day is due."""
     at = source.datasets[dataset].deadline
     if at is None:
         raise ValueError(f"{source.name}.{dataset} has no deadline")
-    return datetime.combine(day + _DAY, at, ZoneInfo(source.zone(dataset))).astimezone(UTC)
+    ends_on = day + _DAY if source.day_ends < _NOON else day
+    due_on = ends_on if at >= source.day_ends else ends_on + _DAY
+    return datetime.combine(due_on, at, ZoneInfo(source.zone(dataset))).astimezone(UTC)
 
 
 def expected_days(source: Source, dataset: str, first: date, last: date) -> Iterator[date]:
     """Days from `first` to `last` that a delivery is to speak for."""
     days = source.datasets[dataset].expected_on
     return (day for day in _days(first, last) if WEEKDAYS[day.weekday()] in days)
+
+
+def next_deadline(sources: Iterable[Source], after: datetime) -> datetime | None:
+    """The first deadline of any dataset after a moment; None where there are none."""
+    days = [after.date() + number * _DAY for number in range(-3, 3)]
+    found = (
+        deadline(source, dataset, day)
+        for source in sources
+        for dataset, delivery in source.datasets.items()
+        if delivery.deadline is not None
+        for day in days
+    )
+    return min((moment for moment in found if moment > after), default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,17 @@ Flows call these as tasks; nothing here knows Prefect.
 import json
 import shutil
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing as closing_connections
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from flows import startup
-from flows.io import closing, dirty, gates, ledger
+from flows import events, startup
+from flows.io import closing, dirty, gates, ledger, news
 from flows.io.checks import Difference, differences
 from flows.io.journal import Journal
 from flows.io.lake import Lake
@@ -49,6 +51,9 @@ class Planned:
     slices: int
 
 
+_kept: ContextVar[Warehouse | None] = ContextVar("kept_warehouse", default=None)
+
+
 @contextmanager
 def open(settings: Settings) -> Iterator["Pipeline"]:  # noqa: A001 - read as pipeline.open
     """The pipeline of an installation, its warehouse up and migrated."""
@@ -56,11 +61,23 @@ def open(settings: Settings) -> Iterator["Pipeline"]:  # noqa: A001 - read as pi
     startup.migrate(settings)
     work = settings.home / "work"
     work.mkdir(parents=True, exist_ok=True)
-    warehouse = Warehouse.at(url)
-    try:
+    kept = _kept.get()
+    if kept is not None:
+        yield Pipeline(settings, kept)
+        return
+    with closing_connections(Warehouse.at(url)) as warehouse:
         yield Pipeline(settings, warehouse)
-    finally:
-        warehouse.close()
+
+
+@contextmanager
+def kept_open(settings: Settings) -> Iterator[None]:
+    """Within, one pipeline after the other uses the same connections: for a process that runs many flows."""
+    with closing_connections(Warehouse.at(startup.warehouse_url(settings))) as warehouse:
+        token = _kept.set(warehouse)
+        try:
+            yield
+        finally:
+            _kept.reset(token)
 
 
 class Pipeline:
@@ -90,14 +107,14 @@ class Pipeline:
         finally:
             self._journal.end(state, datetime.now(UTC))
 
-    def pending_sources(self) -> list[str]:
+    def pending_sources(self, *, with_queries: bool = True) -> list[str]:
         """Sources that have delivered something not yet taken; what is wrong with one is a problem of the run."""
         self._sweep()
         for name, broken in self._broken.items():
             self._report.add_problem(name, str(broken))
         for name, source in self._sources.items():
             try:
-                pulled = pull(source, self._settings)
+                pulled = pull(source, self._settings, with_queries=with_queries)
             except OpsmartError as failed:
                 self._report.add_problem(name, str(failed))
                 continue
@@ -279,6 +296,23 @@ class Pipeline:
             for table, count in closing.blocked_slices(session):
                 report.add_problem(table, f"{count:,} slices are held back by a gate (opsmart status)")
             closing.close_business_dates(session, self._sources, datetime.now(UTC))
+            session.commit()
+
+    def announce(self, report: RunReport, send: Callable[[Sequence[events.Event]], None]) -> None:
+        """Send events of what this run published, and of what is blocked or overdue and was not told yet."""
+        now = datetime.now(UTC)
+        published = [
+            events.published(
+                table.table, self._journal.run_id, slices=table.slices, rows_written=table.rows_added,
+                rows_removed=table.rows_removed, now=now,
+            )
+            for table in report.built
+            if table.table in FACTS and table.rows_added + table.rows_removed
+        ]  # fmt: skip
+        with self._warehouse.session() as session:
+            untold = news.untold(session, self._sources, now)
+            send([*published, *untold])
+            news.note_told(session, untold)
             session.commit()
 
     def verify(self) -> list[Difference]:

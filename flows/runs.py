@@ -10,6 +10,7 @@ from prefect.states import Completed, Failed
 
 from flows import pipeline as work
 from flows import startup
+from flows.io.prefect_server import PrefectServer, PrefectServerError
 from flows.io.warehouse import Warehouse
 from flows.progress import current
 from flows.report import RunReport, counted
@@ -35,7 +36,17 @@ def recorded(flow: str, settings: Settings, **parameters: Any) -> Iterator[tuple
         pipeline.recorded(str(flow_run.id), flow, parameters, report),
     ):
         yield pipeline, report
+        _announce(pipeline, report, settings)
     current().finish(report)
+
+
+def _announce(pipeline: "work.Pipeline", report: RunReport, settings: Settings) -> None:
+    """Sends events of what this run published and of what is blocked or overdue."""
+    try:
+        pipeline.announce(report, PrefectServer(settings.home).send_events)
+    except PrefectServerError as error:
+        # what is blocked or overdue is told by the next run
+        current().say(f"Events were not sent. {error}")
 
 
 @contextmanager

@@ -1,24 +1,27 @@
-"""`opsmart serve`: one machine that keeps time by itself: PostgreSQL, Prefect server, deployments and a worker."""
+"""`opsmart serve`: one machine that goes by itself: servers, deployments, a worker, the watch, and what arrives."""
 
 import fcntl
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
 from flows import console, startup
+from flows.arrivals import Arrivals
 from flows.io.prefect_server import remember_process, remembered_process
 from flows.report import ExitCode
-from flows.settings import Settings, child_environment
+from flows.settings import Settings, child_environment, put_into_environment
+from flows.watching import Watcher
 from schemas.errors import OpsmartError
 
 POOL = "operations"
 WORKER_FILE = "worker.json"
-WORKER_STOP_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 60.0
 
 
 class ServeError(OpsmartError):
@@ -26,15 +29,39 @@ class ServeError(OpsmartError):
 
 
 def serve(installation: startup.Installation) -> ExitCode:
-    """Runs until Ctrl-C or SIGTERM; then the worker is stopped, and after it the servers."""
+    """Runs until Ctrl-C or SIGTERM; then watch, arrivals and worker are stopped, and after them the servers.
+
+    Arrivals are taken in this process, which stays warm. The night, backfills and rebuilds are the worker's, in a
+    process each: what they take of memory is given back.
+    """
     with _alone(installation.prefect.folder):
         return _serve(installation)
 
 
+def watch(installation: startup.Installation) -> ExitCode:
+    """Watches the landing zone until Ctrl-C or SIGTERM. Several watches of one home tell nothing twice."""
+    installation.prefect.ensure_running()
+    stop = _stopped_by_signals()
+    console.out.print(f"Watching {installation.settings.landing}; Ctrl-C stops.", markup=False)
+    _watcher(installation).run(stop)
+    console.out.print("Stopped.")
+    return ExitCode.OK
+
+
+def _watcher(installation: startup.Installation) -> Watcher:
+    def tell(text: str) -> None:
+        console.out.print(text, markup=False)
+
+    return Watcher(installation.settings, installation.prefect.send_events, tell)
+
+
 def _serve(installation: startup.Installation) -> ExitCode:
     settings, prefect = installation.settings, installation.prefect
+    stop = _stopped_by_signals()
     with console.waiting("Starting the Prefect server …"):
         prefect.ensure_running()
+    # from here on Prefect may be imported
+    put_into_environment(prefect.client_environment())
     environment = child_environment(prefect.client_environment() | _folders(settings))
     with console.waiting("Taking over the deployments …"):
         _prefect(environment, settings.project_root, "work-pool", "create", POOL, "--type", "process", "--overwrite")
@@ -42,25 +69,53 @@ def _serve(installation: startup.Installation) -> ExitCode:
     console.show_access(installation.access())
     console.out.print("Serving the deployments of prefect.yaml; Ctrl-C stops.")
     log = settings.home / "logs" / "worker.log"
-    with log.open("ab") as file:
-        worker = subprocess.Popen(
-            [*_PREFECT, "worker", "start", "--pool", POOL, "--type", "process", "--name", "opsmart"],
-            env=environment,
-            cwd=settings.project_root,
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
-            start_new_session=True,
-        )
+    worker = _start_worker(environment, settings.project_root, log)
     remember_process(prefect.folder / WORKER_FILE, worker.pid)
-    stopped = _wait(worker)
+    arrivals = Arrivals(settings, lambda: startup.prefect_server(settings).ensure_running())
+    threads = [_Thread(_watcher(installation).run, stop), _Thread(arrivals.run, stop)]
+    while not stop.wait(0.5) and worker.poll() is None and all(thread.is_alive() for thread in threads):
+        pass
+    is_asked = stop.is_set()
+    stop.set()
     with console.waiting("Stopping …"):
+        for thread in threads:
+            thread.join(STOP_TIMEOUT_S)
         _stop(worker)
         startup.stop(settings)
-    if not stopped:
+    for thread in threads:
+        if thread.error is not None:
+            raise thread.error
+    if not is_asked:
         raise ServeError("The worker ended by itself.", where=str(log), remedy="read its end, then serve again")
     console.out.print("Stopped.")
     return ExitCode.OK
+
+
+class _Thread(threading.Thread):
+    """Runs `work` beside the worker; keeps the error that ended it."""
+
+    def __init__(self, work: Callable[[threading.Event], None], stop: threading.Event) -> None:
+        super().__init__(daemon=True)
+        self._work, self._stop_asked = work, stop
+        self.error: Exception | None = None
+        self.start()
+
+    def run(self) -> None:
+        """Until it is asked to stop."""
+        try:
+            self._work(self._stop_asked)
+        except Exception as error:  # noqa: BLE001 - raised by the main thread once the servers are stopped
+            self.error = error
+
+
+def _start_worker(environment: dict[str, str], folder: Path, log: Path) -> "subprocess.Popen[bytes]":
+    """A worker for all deployments but those of the queue of arrivals."""
+    with log.open("ab") as file:
+        return subprocess.Popen(
+            [*_PREFECT, "worker", "start", "--pool", POOL, "--type", "process", "--name", "opsmart",
+             "--work-queue", "default"],
+            env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,
+        )  # fmt: skip
 
 
 def _folders(settings: Settings) -> dict[str, str]:
@@ -103,22 +158,16 @@ def _prefect(environment: dict[str, str], folder: Path, *arguments: str) -> None
         raise ServeError(f"Prefect refused: {last}", where=f"prefect {' '.join(arguments)}", remedy="mend prefect.yaml")
 
 
-def _wait(worker: "subprocess.Popen[bytes]") -> bool:
-    """Waits for a signal to stop (True) or for the worker to end by itself (False)."""
-    asked: list[int] = []
+def _stopped_by_signals() -> threading.Event:
+    """An event that Ctrl-C and SIGTERM set."""
+    stop = threading.Event()
 
-    def ask(number: int, _frame: FrameType | None) -> None:
-        asked.append(number)
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, ask)
-    while not asked:
-        try:
-            worker.wait(timeout=0.5)
-        except subprocess.TimeoutExpired:
-            continue
-        return bool(asked)
-    return True
+    return stop
 
 
 def _stop(worker: "subprocess.Popen[bytes]") -> None:
@@ -127,7 +176,7 @@ def _stop(worker: "subprocess.Popen[bytes]") -> None:
         return
     worker.send_signal(signal.SIGINT)
     try:
-        worker.wait(WORKER_STOP_TIMEOUT_S)
+        worker.wait(STOP_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         worker.kill()
         worker.wait()

@@ -211,6 +211,14 @@ business_date = _table(
     Column("missing", JSONB, comment="Datasets that had not come by then"),
 )
 
+announcement = _table(
+    "announcement",
+    "News of which an event was sent to Prefect, so that each is sent once",
+    Column("event", Text, primary_key=True, comment="Name of the event"),
+    Column("subject", Text, primary_key=True, comment="What it was about"),
+    Column("announced_at", INSTANT, nullable=False, comment="When it was sent"),
+)
+
 run = _table(
     "run",
     "Runs of flows",

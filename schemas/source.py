@@ -111,6 +111,8 @@ class RawTable(_Model):
     skip_lines: int = Field(default=0, ge=0)
     columns: tuple[str, ...] = ()
     slot: SlotPattern | None = None
+    done_marker: str | None = None
+    """Name of the file that the source writes beside a complete one, {name} standing for that one's: `{name}.done`."""
 
     url: str | None = None
     query: str | None = None
@@ -136,6 +138,12 @@ class RawTable(_Model):
             raise ValueError("needs path (files), or url and query (a database)")
         if self.path and self.format in ("csv", "excel") and not self.header and not self.columns:
             raise ValueError("has no header: name the columns in order under columns")
+        if self.query and self.done_marker:
+            raise ValueError("a query has no file that a done_marker could stand beside")
+        if self.done_marker and (not self.done_marker.strip() or "/" in self.done_marker):
+            raise ValueError("done_marker is the name of a file in the same folder")
+        if self.done_marker == "{name}":
+            raise ValueError("done_marker is the file itself")
         if self.query and self.slot:
             raise ValueError("a query has no file name to find a slot in")
         if self.columns and (unknown := set(self.types) - set(self.columns)):
@@ -188,6 +196,8 @@ class SourceFile(_Model):
     description: str = ""
     owner: str = ""
     time_zone: TimeZone = "UTC"
+    day_ends: ClockTime = time()
+    """When a day of the source ends on its clock: until noon on the day after, from noon on on the day itself."""
     currency: str | None = Field(default=None, pattern="^[A-Z]{3}$")
     code_spaces: dict[str, str] = {}
     raw_types: RawTypes = RawTypes()

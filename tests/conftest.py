@@ -13,6 +13,7 @@ from psycopg import sql
 from flows.io import embedded_server
 from flows.io.embedded_server import ROLES, Server
 from flows.io.migrate import migrate
+from flows.io.pull import complete
 from flows.io.warehouse import Warehouse
 from flows.settings import NOT_OURS, Settings, load_settings
 
@@ -26,6 +27,12 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("OPSMART_") and name not in NOT_OURS:
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _no_quiet_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests do not wait until the file that they have just written has not changed for a while."""
+    monkeypatch.setattr(complete, "QUIET_S", 0.0)
 
 
 @pytest.fixture

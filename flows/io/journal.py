@@ -16,7 +16,7 @@ class Journal:
     """The record of one run."""
 
     def __init__(self, warehouse: Warehouse, run_id: str) -> None:
-        self._warehouse, self._run_id = warehouse, run_id
+        self._warehouse, self.run_id = warehouse, run_id
         self._lock = threading.Lock()
         self._counts = {"passed": 0, "warned": 0, "failed": 0}
 
@@ -47,7 +47,7 @@ class Journal:
                 " checked_at from pg_temp.said on conflict (run_id, gate, subject) do update set"
                 " status = excluded.status, observed = excluded.observed, expected = excluded.expected,"
                 " checked_at = excluded.checked_at",
-                self._run_id,
+                self.run_id,
             )
             session.commit()
 
@@ -57,7 +57,7 @@ class Journal:
             session.execute(
                 "insert into ops.run (run_id, flow, started_at, state, parameters) values ($1, $2, $3, 'running',"
                 " $4::text::jsonb) on conflict (run_id) do update set started_at = excluded.started_at",
-                self._run_id,
+                self.run_id,
                 flow,
                 started_at,
                 parameters,
@@ -68,7 +68,7 @@ class Journal:
         """The run has ended: ok, partial or failed."""
         with self._warehouse.session() as session:
             session.execute(
-                "update ops.run set state = $2, ended_at = $3 where run_id = $1", self._run_id, state, ended_at
+                "update ops.run set state = $2, ended_at = $3 where run_id = $1", self.run_id, state, ended_at
             )
             session.commit()
 

@@ -18,12 +18,13 @@ import subprocess
 import sys
 import time
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
 
+from flows.events import Event
 from flows.settings import child_environment
 from schemas.errors import OpsmartError
 
@@ -248,13 +249,31 @@ class PrefectServer:
 
     def _answers(self, port: int) -> bool:
         """Asks something that needs our password: another home's server on the same port is not ours."""
+        try:
+            return self._request(port, "GET", "/api/admin/version") == http.client.OK
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def send_events(self, events: Sequence[Event]) -> None:
+        """Sends events, all or none; raises PrefectServerError where the server does not take them."""
+        if not events:
+            return
+        body = json.dumps([event.as_json(str(self.home)) for event in events])
+        try:
+            status = self._request(self._known_port(), "POST", "/api/events", body)
+        except (OSError, http.client.HTTPException) as error:
+            raise self._failure(f"The Prefect server cannot be reached ({type(error).__name__})") from error
+        if status != http.client.NO_CONTENT:
+            raise self._failure(f"The Prefect server refused {len(events)} events (status {status})")
+
+    def _request(self, port: int, method: str, path: str, body: str | None = None) -> int:
+        """Status of the answer."""
         connection = http.client.HTTPConnection(HOST, port, timeout=PROBE_TIMEOUT_S)
         try:
             login = b64encode(self._login().encode()).decode()
-            connection.request("GET", "/api/admin/version", headers={"Authorization": f"Basic {login}"})
-            return connection.getresponse().status == http.client.OK
-        except (OSError, http.client.HTTPException):
-            return False
+            headers = {"Authorization": f"Basic {login}", "Content-Type": "application/json"}
+            connection.request(method, path, body, headers)
+            return connection.getresponse().status
         finally:
             connection.close()
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.benchmarks import adventureworks, day, history
+from tests.benchmarks import adventureworks, arrival, day, history
 from tests.benchmarks.home import ROOT, BenchmarkError
 from tests.benchmarks.report import Report, Say, machine
 
-BENCHMARKS = ("day", "history", "adventureworks")
+BENCHMARKS = ("day", "history", "adventureworks", "arrival")
 
 
 def main(argv: Sequence[str] | None = None) -> list[Report]:
@@ -73,6 +73,8 @@ def _run(name: str, args: argparse.Namespace, say: Say) -> Report | str:
         return history.run(
             folder, args.size, args.at_once, say, months=args.months, rounds=args.rounds, daily=args.daily
         )
+    if name == "arrival":
+        return arrival.run(folder, args.size, say)
     copies = args.copies or max(1, round(adventureworks.COPIES * args.size))
     return adventureworks.run(folder, copies, args.at_once, say)
 

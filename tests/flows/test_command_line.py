@@ -12,7 +12,8 @@ from flows.report import ExitCode
 from tests.flows.conftest import Home
 
 VERBS = [
-    ("nightly",), ("backfill",), ("rebuild",), ("serve",), ("status",), ("verify",), ("sample",), ("sample", "write"),
+    ("nightly",), ("backfill",), ("rebuild",), ("serve",), ("watch",), ("status",), ("verify",),
+    ("sample",), ("sample", "write"),
     ("quarantine",), ("quarantine", "list"), ("quarantine", "show"),
     ("source",), ("source", "new"), ("source", "check"), ("source", "list"),
     ("warehouse",), ("warehouse", "up"), ("warehouse", "url"), ("warehouse", "migrate"), ("warehouse", "stop"),

@@ -1,15 +1,16 @@
 """prefect.yaml: entrypoints that import, a schedule of one run a day, a deploy that asks nothing."""
 
 import importlib.util
-import json
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import psycopg
 import pytest
 import yaml
 
+from flows.io import embedded_server
 from flows.settings import load_settings
 from tests.flows.conftest import Home
 
@@ -68,10 +69,20 @@ def test_clock_changes_give_one_run_a_day(changes_on: date):
 def test_deploy_all_asks_nothing(served_home: Home):
     served_home.prefect("work-pool", "create", "operations", "--type", "process", "--overwrite")
     served_home.prefect("deploy", "--all")
-    for deployment in DEPLOYMENTS:
-        name = deployment["name"]
-        found = json.loads(served_home.prefect("deployment", "inspect", f"{name}/{name}", "--output", "json"))
-        assert found["work_pool_name"] == "operations"
-        assert found["entrypoint"] == deployment["entrypoint"]
-    nightly = json.loads(served_home.prefect("deployment", "inspect", "nightly/nightly", "--output", "json"))
-    assert [entry["schedule"]["timezone"] for entry in nightly["schedules"]] == ["Europe/Berlin"]
+    # asked of the database, for `prefect deployment inspect --output json` fails where a deployment has a trigger
+    with psycopg.connect(embedded_server.ensure_running(served_home.settings).url("prefect")) as connection:
+        found = connection.execute(
+            "select deployment.name, pool.name, queue.name, entrypoint, schedule ->> 'timezone'"
+            " from deployment join work_queue as queue on queue.id = deployment.work_queue_id"
+            " join work_pool as pool on pool.id = queue.work_pool_id"
+            " left join deployment_schedule on deployment_schedule.deployment_id = deployment.id order by 1"
+        ).fetchall()
+        triggers = connection.execute("select trigger -> 'expect' from automation").fetchall()
+    arrivals = {"on-arrival": "arrivals"}
+    zones = {"nightly": "Europe/Berlin", "on-arrival": "UTC"}
+    assert found == sorted(
+        (name, "operations", arrivals.get(name, "default"), deployment["entrypoint"], zones.get(name))
+        for deployment in DEPLOYMENTS
+        for name in [deployment["name"]]
+    )
+    assert (["opsmart.extract.landed"],) in triggers

@@ -1,12 +1,12 @@
 """Deadlines: what is due when, on the source's clock, and what has not come."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from flows.expected import Expectation, Spoken, deadline, expectation
+from flows.expected import Expectation, Spoken, business_day, deadline, expectation, next_deadline
 from schemas.source import Source
 
 MONDAY = date(2026, 3, 2)
@@ -64,6 +64,62 @@ def test_deadlines_around_clock_changes(day: date, at: str, due: datetime):
     later = expectation(source, "gl_entry", [], due.replace(hour=due.hour + 1))
     assert later is not None
     assert later.due == day
+
+
+def _ending_at(day_ends: str, zone: str = "Europe/Berlin", **dataset: Any) -> Source:
+    source = _source(zone, **dataset)
+    return Source.model_validate(source.model_dump() | {"day_ends": day_ends})
+
+
+@pytest.mark.parametrize(
+    ("day_ends", "at", "due"),
+    [
+        # Monday is over on Tuesday at six
+        ("06:00", "07:00", datetime(2026, 3, 3, 6, tzinfo=UTC)),
+        ("06:00", "06:00", datetime(2026, 3, 3, 5, tzinfo=UTC)),
+        # a deadline at an hour at which the day still goes on is that of the day after
+        ("06:00", "05:00", datetime(2026, 3, 4, 4, tzinfo=UTC)),
+        # a day that ends in the evening can be due before midnight
+        ("22:00", "23:00", datetime(2026, 3, 2, 22, tzinfo=UTC)),
+        ("22:00", "06:00", datetime(2026, 3, 3, 5, tzinfo=UTC)),
+    ],
+)
+def test_deadlines_of_a_source_whose_day_ends_at_another_hour(day_ends: str, at: str, due: datetime):
+    source = _ending_at(day_ends, deadline=at)
+    assert deadline(source, "gl_entry", MONDAY) == due
+    before, then = (expectation(source, "gl_entry", [], due - timedelta(seconds=n)) for n in (1, 0))
+    assert before is not None
+    assert then is not None
+    assert (before.due, then.due) == (date(2026, 3, 1), MONDAY)
+    assert before.next_deadline == due
+
+
+@pytest.mark.parametrize(
+    ("day_ends", "moment", "day"),
+    [
+        ("00:00", datetime(2026, 3, 1, 22, 59, tzinfo=UTC), date(2026, 3, 1)),
+        ("00:00", datetime(2026, 3, 1, 23, 0, tzinfo=UTC), date(2026, 3, 2)),
+        ("06:00", datetime(2026, 3, 3, 4, 59, tzinfo=UTC), date(2026, 3, 2)),
+        ("06:00", datetime(2026, 3, 3, 5, 0, tzinfo=UTC), date(2026, 3, 3)),
+        ("22:00", datetime(2026, 3, 2, 20, 59, tzinfo=UTC), date(2026, 3, 2)),
+        ("22:00", datetime(2026, 3, 2, 21, 0, tzinfo=UTC), date(2026, 3, 3)),
+        # the days of 23 and of 25 hours end by the clock too
+        ("06:00", datetime(2026, 3, 29, 3, 59, tzinfo=UTC), date(2026, 3, 28)),
+        ("06:00", datetime(2026, 3, 29, 4, 0, tzinfo=UTC), date(2026, 3, 29)),
+        ("06:00", datetime(2026, 10, 25, 4, 59, tzinfo=UTC), date(2026, 10, 24)),
+        ("06:00", datetime(2026, 10, 25, 5, 0, tzinfo=UTC), date(2026, 10, 25)),
+    ],
+)
+def test_the_day_that_a_moment_belongs_to(day_ends: str, moment: datetime, day: date):
+    assert business_day(_ending_at(day_ends), "gl_entry", moment) == day
+
+
+def test_the_next_deadline_of_several_sources():
+    sources = [_source("Asia/Tokyo"), _source("America/Chicago"), _source(deadline=None)]
+    tokyo, chicago = datetime(2026, 3, 2, 21, tzinfo=UTC), datetime(2026, 3, 2, 12, tzinfo=UTC)
+    assert next_deadline(sources, datetime(2026, 3, 2, 11, tzinfo=UTC)) == chicago
+    assert next_deadline(sources, chicago) == tokyo
+    assert next_deadline(sources[2:], chicago) is None
 
 
 def test_gaps_are_days_that_were_left_out_and_behind_is_what_is_due():

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from pathlib import Path, PurePosixPath
 from zoneinfo import ZoneInfo
 
+from flows.expected import business_day
 from flows.io.pull.files import REMOTE
 from flows.io.pull.slots import Slot, newest_up_to, read_slot
 from flows.io.pull.store import Landing, Log, Store
@@ -205,7 +206,7 @@ def _by_moment(source: Source, dataset: str, landed: Mapping[str, _Landed], stor
         chosen = {table: content.at(moment) for table, content in landed.items()}
         is_latest = number == len(moments) - 1
         if all(chosen.values()) or is_latest:
-            as_of = moment.astimezone(ZoneInfo(source.zone(dataset))).date()
+            as_of = business_day(source, dataset, moment)
             yield _delivery(source, dataset, moment.isoformat(), as_of, None, 0, chosen, store)
 
 

@@ -54,11 +54,23 @@ def _refuse_same_name(source: Source, found: Mapping[str, Source]) -> None:
 
 
 def load_source(folder: Path) -> Source:
-    """One source folder.
+    """One source folder; read again only if one of its files has changed.
 
     Raises:
         SourceError: source.yaml is missing, no YAML or says something unknown, or a mapping SELECT is missing.
     """
+    stats = {path.name: path.stat() for path in (*folder.glob(FILE), *folder.glob("*.sql"))}
+    files = {name: (stat.st_mtime_ns, stat.st_size, stat.st_ino) for name, stat in stats.items()}
+    if folder not in _read or _read[folder][0] != files:
+        _read[folder] = files, _read_source(folder)
+    return _read[folder][1]
+
+
+_read: dict[Path, tuple[dict[str, tuple[int, int, int]], Source]] = {}
+"""Source folders as they were read, with what their files were like: a process that goes on looks at them often."""
+
+
+def _read_source(folder: Path) -> Source:
     path = folder / FILE
     try:
         text = path.read_text(encoding="utf-8")

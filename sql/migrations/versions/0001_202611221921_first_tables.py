@@ -1,13 +1,13 @@
 """first tables.
 
-Revision: 0001_202611221831, after nothing
+Revision: 0001_202611221921, after nothing
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0001_202611221831"
+revision = "0001_202611221921"
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -352,6 +352,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("supplier_key", name="dim_supplier_pkey"),
         schema="mart",
         comment="Suppliers with their current attributes.",
+    )
+    op.create_table(
+        "announcement",
+        sa.Column("event", sa.Text(), nullable=False, comment="Name of the event"),
+        sa.Column("subject", sa.Text(), nullable=False, comment="What it was about"),
+        sa.Column("announced_at", postgresql.TIMESTAMP(timezone=True), nullable=False, comment="When it was sent"),
+        sa.PrimaryKeyConstraint("event", "subject"),
+        schema="ops",
+        comment="News of which an event was sent to Prefect, so that each is sent once",
     )
     op.create_table(
         "business_date",
