@@ -31,6 +31,7 @@ DEFAULTS: dict[str, dict[str, object]] = {
     "item_cost": {
         "item_id": "I1", "site_id": "", "valid_from": "2026-01-01", "material_cost": "2.00", "currency": "EUR"
     },
+    "site": {"site_id": "B", "name": "Works", "country": "DE", "time_zone": "Europe/Berlin", "currency": "EUR"},
     "supplier": {"supplier_id": "S1", "name": "Smith", "status": "active"},
     "code_map": {
         "entity": "item", "code_space": "shop", "code": "I1", "master_code_space": "master", "master_code": "M1"
