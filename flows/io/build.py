@@ -123,7 +123,7 @@ class FactBuilder:
             driving = {name: frame.lazy() for name, frame in frames.items()}
             links = pl.concat([frame.select(link_hash="_link_hash") for frame in frames.values()])
             wanted = Links(links.drop_nulls().unique())
-            inputs = driving | {name: self._current(name, wanted) for name in linked}
+            inputs = driving | {name: self._current(name, wanted).collect(engine="streaming").lazy() for name in linked}
         built = pl.concat([self._build_part(inputs, chunk, part, parts) for part in range(parts)])
         return built, next(iter(driving.values())) if len(driving) == 1 else None
 

@@ -17,6 +17,9 @@ LINK_SHARE = 0.03
 """From this many documents per row of a stream on, its rows are read whole: looking a document up takes longer than
 reading thirty rows."""
 
+FEW_ROWS = 20_000
+"""Up to this many rows are looked through for duplicates together with all their columns; of more, the keys first."""
+
 _KEYS = ("_key_hash", "_payload_hash")
 
 
@@ -145,9 +148,18 @@ def _of_stream(
     keys = newest_keys(session, stream, selection)
     if not with_gone:
         keys = keys.filter("is_present")
-    # A payload that came, went and came again is in the lake twice.
-    newest = rows.join(keys.lazy(), on=_KEYS, how="inner").sort("_extract_id").unique(_KEYS, keep="first")
+    newest = rows.join(keys.lazy(), on=_KEYS, how="inner")
+    if keys.height < FEW_ROWS or not _is_unique(newest):
+        # A payload that came, went and came again is in the lake twice.
+        newest = newest.sort("_extract_id").unique(_KEYS, keep="first")
     return newest.with_columns(is_deleted=~pl.col("is_present")).drop("is_present")
+
+
+def _is_unique(newest: pl.LazyFrame) -> bool:
+    rows, keys = (
+        newest.select(pl.len(), pl.col("_key_hash").n_unique().alias("keys")).collect(engine="streaming").row(0)
+    )
+    return bool(rows == keys)
 
 
 def _newest_of_day(rows: pl.LazyFrame, append: pl.DataFrame) -> pl.LazyFrame:

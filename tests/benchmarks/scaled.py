@@ -11,6 +11,9 @@ from flows.io.pull import load_source
 from tests.benchmarks.home import ROOT
 
 SOURCE = ROOT / "sql" / "sources" / "adventureworks"
+CHANGED_AT, LATER = b"2026-01-02 00:00:00.000", b"2026-11-01 00:00:00.000"
+"""When scale.py says that rows changed, and when they do here: some rows were last changed in August 2026."""
+
 STAMPED = ("purchase_order_header", "purchase_order_detail", "work_order", "work_order_routing")
 """Raw tables whose rows say when they changed, and are scaled."""
 
@@ -19,6 +22,10 @@ def write_files(target: Path, source: Path, scale: Path, copies: int) -> None:
     """night1, night2_full and night2_closed, each as `adventureworks/oltp|dw/…`."""
     scaled = target / "scaled"
     subprocess.run([sys.executable, scale, source, str(copies), scaled], check=True)
+    for name in STAMPED:
+        for night in ("night2_delta", "night2_full"):
+            file = scaled / night / str(load_source(SOURCE).tables[name].path)
+            file.write_bytes(file.read_bytes().replace(CHANGED_AT, LATER))
     for night in ("night1", "night2_full"):
         (target / night).mkdir()
         (scaled / night).rename(target / night / "adventureworks")
