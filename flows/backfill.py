@@ -1,4 +1,4 @@
-"""Builds the slices of a range of days again; a night's cursor, where it has one, is not moved."""
+"""Takes what some days of history lack, and builds their slices again; the night may go on beside it."""
 
 from datetime import date
 from typing import Any
@@ -8,7 +8,7 @@ from prefect.client.schemas.objects import State
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows import runs, tasks
-from flows.progress import current
+from flows.io.span import Span
 from flows.report import UsageError
 from flows.settings import load_settings
 
@@ -17,25 +17,35 @@ from flows.settings import load_settings
     name="backfill",
     description=__doc__,
     task_runner=ThreadPoolTaskRunner(max_workers=tasks.WORKERS),  # type: ignore[arg-type]
-    timeout_seconds=tasks.NIGHT_LIMIT_S,
+    timeout_seconds=tasks.BACKFILL_LIMIT_S,
     persist_result=False,
 )
 def backfill(
-    start: date, end: date, source: str | None = None, dataset: str | None = None, plan: bool = False
+    start: date,
+    end: date,
+    source: str | None = None,
+    dataset: str | None = None,
+    fact: str | None = None,
+    plan: bool = False,
+    all: bool = False,  # noqa: A002 - the name of the option
+    repull: bool = False,
 ) -> State[Any]:
-    """Marks the slices from `start` to `end` (both included) as dirty and builds them.
+    """Takes what has been delivered for the days from `start` to `end` (both included) and builds what they lack.
 
-    `source` keeps to slices anchored on that source, `dataset` to facts that read that dataset. `plan` only says what
-    would be built. Rows that come out as they were are not written again.
+    Built are slices that are missing or stale or wait for a build; with `all` every slice of the days. `source`,
+    `dataset` and `fact` narrow that down. `repull` reads the sources again. `plan` only says what would happen.
     """
     if end < start:
         raise UsageError(f"The last day {end} is before the first day {start}.", remedy="exchange them")
-    asked = {"start": str(start), "end": str(end), "source": source, "dataset": dataset, "plan": plan}
+    span = Span(start, end, source, dataset, fact)
+    reason = f"backfill {span}"
+    if plan:
+        return runs.planned("backfill", load_settings(), span, reason, everything=all, repull=repull, pulls=True)
+    asked = {"span": str(span), "all": all, "repull": repull}
     with runs.recorded("backfill", load_settings(), **asked) as (pipeline, report):
-        planned = pipeline.dirty_range(start, end, source=source, dataset=dataset, plan=plan)
-        report.notes.extend(runs.plan_lines(planned))
-        if plan:
-            current().step("Planned tables", len(planned))
-        else:
-            tasks.build_tables(pipeline, "Facts", [entry.table for entry in planned], report)
+        tasks.take_sources(pipeline, pipeline.pending_sources(span, repull=repull), report)
+        pipeline.mark(span, reason, everything=all)
+        tasks.build_tables(pipeline, "Dimensions", pipeline.dirty_dimensions(), report)
+        wanted = {table.name for table in span.tables}
+        tasks.build_tables(pipeline, "Facts", [name for name in pipeline.dirty_facts() if name in wanted], report)
     return runs.final_state(report)

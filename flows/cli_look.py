@@ -168,7 +168,7 @@ def _landed(
     waiting: dict[tuple[str, str], int] = {}
     for name, source in sources.items():
         try:
-            deliveries = pull(source, settings, with_queries=False).deliveries
+            deliveries = pull(source, settings, with_queries=False, only_look=True).deliveries
         except OpsmartError as error:
             problems[name] = str(error)
             continue

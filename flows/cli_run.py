@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from flows.report import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from contextlib import AbstractContextManager
 
     from prefect.client.schemas.objects import State
@@ -38,9 +38,19 @@ def nightly(*, sample: bool = False) -> ExitCode:
 
 
 def backfill(
-    *, start: Day, end: Day, source: str | None = None, dataset: str | None = None, plan: bool = False
+    *,
+    start: Day,
+    end: Day,
+    source: str | None = None,
+    dataset: str | None = None,
+    fact: str | None = None,
+    plan: bool = False,
+    all: bool = False,  # noqa: A002 - the name of the option
+    repull: bool = False,
 ) -> ExitCode:
-    """Build the slices of some days again, the first and the last day included.
+    """Take what some days of history lack and build their slices: what is missing, stale or waiting.
+
+    It may run beside the night. Stopped or killed, the same command goes on where it was.
 
     Parameters
     ----------
@@ -49,20 +59,28 @@ def backfill(
     end
         Last day.
     source
-        Only slices anchored on this source.
+        Only this source's deliveries, and slices anchored on it.
     dataset
-        Only facts that read this dataset.
+        Only this dataset's deliveries, and facts that read it.
+    fact
+        Only this fact, and deliveries that it reads.
     plan
-        Show what would be built and change nothing.
+        Show what would be pulled and built and how many rows would change, and change nothing.
+    all
+        Build every slice of the days, also what is as it should be.
+    repull
+        Read the sources' files again, also those that look unchanged, and take deliveries once more that are mapped
+        differently now.
     """
     _check_range(start, end)
+    _check_names(source=source, dataset=dataset, table=fact)
     started = time.monotonic()
-    asked = {"start": start, "end": end, "source": source, "dataset": dataset, "plan": plan}
-    return _run(_bring_up(), "backfill", started, **asked)
+    asked = {"start": start, "end": end, "source": source, "dataset": dataset, "fact": fact}
+    return _run(_bring_up(), "backfill", started, **asked, plan=plan, all=all, repull=repull)
 
 
-def rebuild(*, fact: str | None = None, stale: bool = False) -> ExitCode:
-    """Build all slices of a fact or dimension again, from the lake.
+def rebuild(*, fact: str | None = None, stale: bool = False, plan: bool = False) -> ExitCode:
+    """Build all slices of a fact or dimension again, from the lake; the sources are not touched.
 
     Parameters
     ----------
@@ -70,11 +88,14 @@ def rebuild(*, fact: str | None = None, stale: bool = False) -> ExitCode:
         Its table, fct_… or dim_…
     stale
         Instead, all slices that an older logic built (see opsmart status).
+    plan
+        Show how many slices would be built and how many rows would change, and change nothing.
     """
     if (fact is None) != stale:
         raise UsageError("What to rebuild is not said.", remedy="give --fact fct_… or --stale")
+    _check_names(table=fact)
     started = time.monotonic()
-    return _run(_bring_up(), "rebuild", started, fact=fact)
+    return _run(_bring_up(), "rebuild", started, fact=fact, plan=plan)
 
 
 def serve() -> ExitCode:
@@ -151,3 +172,23 @@ def _error_of(state: "State[Any]") -> Exception:
 def _check_range(start: date, end: date) -> None:
     if end < start:
         raise UsageError(f"The last day {end} is before the first day {start}.", remedy="give --start the earlier day")
+
+
+def _check_names(*, source: str | None = None, dataset: str | None = None, table: str | None = None) -> None:
+    """Refuses what nobody knows: it would concern nothing, and look as if all were well."""
+    from flows.io.pull import load_sources
+    from flows.settings import load_settings
+    from schemas.catalog import DATASETS, DIMENSIONS, FACTS
+
+    if table is not None:
+        _check_name("table", table, FACTS | DIMENSIONS)
+    if dataset is not None:
+        _check_name("dataset", dataset, DATASETS)
+    if source is not None:
+        settings = load_settings()
+        _check_name("source", source, load_sources(settings.sql_root / "sources", settings.sources, broken={}))
+
+
+def _check_name(kind: str, name: str, known: "Collection[str]") -> None:
+    if name not in known:
+        raise UsageError(f"There is no {kind} {name!r}.", remedy=f"known: {', '.join(sorted(known))}")

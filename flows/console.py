@@ -2,10 +2,11 @@
 
 import os
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 PIPE_WIDTH = 180
 """Columns of output that is not a terminal: nothing is cut there."""
+
+PIPE_MOMENT_S = 30.0
+"""At least so long apart are two lines about one step's progress where nobody watches."""
 
 
 class _Steady(Console):
@@ -53,9 +57,11 @@ class PlainReporter:
     """One line per finished item: for logs, pipes and cron mails. `report` is the record of the run once it is over."""
 
     report: RunReport | None = None
+    _told = 0.0
 
     def step(self, title: str, total: int) -> None:
         """A step begins."""
+        self._told = time.monotonic()
         if total:
             out.print(f"{title}: {total}", markup=False)
 
@@ -73,6 +79,12 @@ class PlainReporter:
     def say(self, text: str) -> None:
         """A remark."""
         out.print(text, markup=False)
+
+    def advance(self, share: float, text: str) -> None:
+        """How far it is, now and then."""
+        if time.monotonic() - self._told >= PIPE_MOMENT_S:
+            self._told = time.monotonic()
+            out.print(f"  {text}", markup=False)
 
     def finish(self, report: RunReport) -> None:
         """Keeps the record: the summary follows."""
@@ -127,6 +139,10 @@ class LiveReporter:
         """A remark above the bars."""
         self._progress.console.print(text, markup=False)
 
+    def advance(self, share: float, text: str) -> None:
+        """How far it is, beside the bar."""
+        self._progress.update(self._bar, now=text)
+
     def finish(self, report: RunReport) -> None:
         """Takes the bars away and keeps the record."""
         self.report = report
@@ -159,16 +175,7 @@ def waiting(text: str) -> Iterator[None]:
 
 def show_summary(report: RunReport, seconds: float, access: Access) -> None:
     """The end of a run: what came, what was published, what is missing, and where to look at it."""
-    if report.is_empty:
-        out.print(f"[green]Nothing is new.[/] [dim]({seconds:.1f} s)[/]")
-    else:
-        if report.taken:
-            out.print(_taken_table(report.taken), "")
-        if report.built:
-            out.print(_built_table(report), "")
-        if report.taken or report.built:
-            gates = report.gates
-            out.print(f"Gates: {gates.passed} passed, {gates.warned} warned, {gates.failed} failed")
+    _show_tables(report, seconds)
     for note in report.notes:
         out.print(f"[yellow]Note:[/] {escape(note)}")
     for problem in report.problems:
@@ -183,6 +190,24 @@ def show_summary(report: RunReport, seconds: float, access: Access) -> None:
         shown = ", ".join(f"{step.lower()} {spent:.1f}" for step, spent in steps.items())
         out.print()
         out.print(f"{state} in {seconds:.1f} s [dim]({shown})[/]")
+
+
+def _show_tables(report: RunReport, seconds: float) -> None:
+    if report.is_empty:
+        out.print(f"[green]Nothing is new.[/] [dim]({seconds:.1f} s)[/]")
+    if report.taken:
+        out.print(_taken_table(report.taken), "")
+    if report.built:
+        out.print(_built_table(report), "")
+    if report.pulls:
+        out.print(_pulls_table(report), "")
+    if report.planned:
+        out.print(_planned_table(report), "")
+    if report.pulls or report.planned:
+        out.print(report.sentence())
+    if report.taken or report.built:
+        gates = report.gates
+        out.print(f"Gates: {gates.passed} passed, {gates.warned} warned, {gates.failed} failed")
 
 
 def show_access(access: Access) -> None:
@@ -216,6 +241,20 @@ def _built_table(report: RunReport) -> Table:
         for built in report.built
     ]  # fmt: skip
     return table("Published", ("table", "slices", "rows written", "rows removed", "unchanged"), rows, numbers_from=1)
+
+
+def _pulls_table(report: RunReport) -> Table:
+    rows = [
+        (pull.source, pull.dataset, pull.first, pull.last, f"{pull.deliveries:,}", f"{pull.size_mb:,.1f}")
+        for pull in report.pulls
+    ]
+    return table("Would be pulled", ("source", "dataset", "first", "last", "extracts", "MB"), rows, numbers_from=4)
+
+
+def _planned_table(report: RunReport) -> Table:
+    titles = ("slices", "missing", "stale", "waiting", "rows added", "rows removed", "rows changed", "unchanged")
+    rows = [(name, *map(_number, numbers)) for name, *numbers in map(astuple, report.planned)]
+    return table("Would be built", ("table", *titles), rows, numbers_from=1)
 
 
 def _access_table(access: Access) -> Table:

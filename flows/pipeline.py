@@ -11,22 +11,26 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing as closing_connections
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from dataclasses import astuple, dataclass
+from datetime import UTC, datetime
 from typing import Any
+
+import polars as pl
 
 from flows import events, startup
 from flows.io import closing, dirty, gates, ledger, news
+from flows.io.build import chunks, dirty_slices
 from flows.io.checks import Difference, differences
 from flows.io.journal import Journal
 from flows.io.lake import Lake
-from flows.io.pull import load_sources, pull
+from flows.io.pull import landed_again, load_sources, pull
 from flows.io.pull.deliveries import Delivery
+from flows.io.span import Span, to_mark
 from flows.io.staging.pseudonym import pseudonymiser
-from flows.io.tables import TableBuilder
+from flows.io.tables import Advance, TableBuilder
 from flows.io.take import TakenExtract, Taker
 from flows.io.warehouse import ACCEPT_LOCK, Warehouse
-from flows.report import BuiltTable, RunReport
+from flows.report import BuiltTable, PlannedPull, PlannedTable, RunReport
 from flows.settings import Settings
 from schemas.catalog import DIMENSIONS, FACTS
 from schemas.errors import OpsmartError, SourceError
@@ -40,15 +44,20 @@ _SETTLED = ("accepted", "blocked", "superseded")
 
 Built = BuiltTable
 
-__all__ = ["Built", "Pipeline", "Planned", "TakenExtract", "open"]
+
+def _unwatched(weight: int, rows: int) -> None:
+    """Nobody follows how far it is."""
+
+
+__all__ = ["Built", "Pipeline", "TakenExtract", "Workload", "open"]
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
-    """Slices of a table that a backfill or rebuild would build."""
+class Workload:
+    """What a long step is to do: parts, and their weight in rows or bytes."""
 
-    table: str
-    slices: int
+    parts: int
+    weight: int
 
 
 _kept: ContextVar[Warehouse | None] = ContextVar("kept_warehouse", default=None)
@@ -94,6 +103,10 @@ class Pipeline:
         )
         self._pending: dict[str, list[Delivery]] = {}
 
+    def watch(self, report: RunReport) -> None:
+        """Have what is wrong noted in a report, of work that no run records."""
+        self._report = report
+
     @contextmanager
     def recorded(self, run_id: str, flow: str, parameters: Mapping[str, Any], report: RunReport) -> Iterator[None]:
         """Keep the run in the ledger: its parameters, its end, what its gates said."""
@@ -107,31 +120,58 @@ class Pipeline:
         finally:
             self._journal.end(state, datetime.now(UTC))
 
-    def pending_sources(self, *, with_queries: bool = True) -> list[str]:
-        """Sources that have delivered something not yet taken; what is wrong with one is a problem of the run."""
+    def pending_sources(
+        self, span: Span | None = None, *, with_queries: bool = True, repull: bool = False
+    ) -> list[str]:
+        """Sources that have delivered something not yet taken; what is wrong with one is a problem of the run.
+
+        With a span only what speaks for it. With `repull` the sources' files are read again even where they look
+        unchanged, and what was taken already is taken once more, as a new landing, if the source now maps it
+        differently.
+        """
         self._sweep()
         for name, broken in self._broken.items():
             self._report.add_problem(name, str(broken))
         for name, source in self._sources.items():
-            try:
-                pulled = pull(source, self._settings, with_queries=with_queries)
-            except OpsmartError as failed:
-                self._report.add_problem(name, str(failed))
+            if span is not None and span.source not in (None, name):
                 continue
-            for error in pulled.failed:
-                self._report.add_problem(name, str(error))
-            found = self._unsettled([delivery for delivery in pulled.deliveries if delivery.is_complete])
+            found = self._found(source, span, with_queries=with_queries, repull=repull)
             if found:
                 # Of a day's deliveries the largest goes first: the others are staged while it is accepted.
                 self._pending[name] = sorted(found, key=lambda delivery: (delivery.as_of, -delivery.size))
-                waiting = [f"{name}: {text}" for text in pulled.waiting]
-                odd = [f"{name}: the name of {file} says no slot" for file in pulled.odd]
-                self._report.notes.extend(waiting + odd)
         if self._pending:
             # Judging needs Great Expectations, whose import takes seconds: it runs beside the staging.
             gates.preload()
         sizes = {name: sum(delivery.size for delivery in found) for name, found in self._pending.items()}
         return sorted(sizes, key=lambda name: -sizes[name])
+
+    def _found(
+        self, source: Source, span: Span | None, *, with_queries: bool, repull: bool, only_look: bool = False
+    ) -> list[Delivery]:
+        """Deliveries of a source that are to be taken."""
+        try:
+            pulled = pull(source, self._settings, with_queries=with_queries, reread=repull, only_look=only_look)
+        except OpsmartError as failed:
+            self._report.add_problem(source.name, str(failed))
+            return []
+        for error in pulled.failed:
+            self._report.add_problem(source.name, str(error))
+        complete = [d for d in pulled.deliveries if d.is_complete and (span is None or span.concerns(d))]
+        found = self._unsettled(complete)
+        if repull:
+            fresh = {id(delivery) for delivery in found}
+            again = landed_again(source, [d for d in complete if id(d) not in fresh], datetime.now(UTC))
+            again = self._unsettled(again)
+            if not only_look:
+                # Before any is taken: their order must not depend on which are, when this run is cut short.
+                for delivery in again:
+                    self._register(source, delivery)
+            found += again
+        if found:
+            waiting = [f"{source.name}: {text}" for text in pulled.waiting]
+            odd = [f"{source.name}: the name of {file} says no slot" for file in pulled.odd]
+            self._report.notes.extend(waiting + odd)
+        return found
 
     def _sweep(self) -> None:
         """Remove what a killed run left of deliveries that nobody will take again."""
@@ -159,11 +199,16 @@ class Pipeline:
         settled = set(known.iter_rows())
         return [d for d in deliveries if (d.dataset, d.slot, d.revision, d.content_hash) not in settled]
 
-    def take(self, source: str) -> list[TakenExtract]:
+    def pending_workload(self) -> Workload:
+        """The deliveries that are to be taken, and their bytes."""
+        deliveries = [delivery for found in self._pending.values() for delivery in found]
+        return Workload(len(deliveries), sum(delivery.size for delivery in deliveries))
+
+    def take(self, source: str, advance: Advance = _unwatched) -> list[TakenExtract]:
         """Take what a source has pending.
 
         Each delivery goes into the run's report as it is settled: an error of the lake or the warehouse, which is
-        raised once the others are through, does not hide them.
+        raised once the others are through, does not hide them. `advance` is told the bytes and rows of each.
         """
         taker = Taker(
             warehouse=self._warehouse,
@@ -175,21 +220,22 @@ class Pipeline:
             staging=self._staging,
         )
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            taken = list(pool.map(lambda delivery: self._take_one(taker, delivery), self._pending[source]))
+            taken = list(pool.map(lambda delivery: self._take_one(taker, delivery, advance), self._pending[source]))
         return [extract for extract in taken if extract is not None]
 
-    def _take_one(self, taker: Taker, delivery: Delivery) -> TakenExtract | None:
+    def _take_one(self, taker: Taker, delivery: Delivery, advance: Advance) -> TakenExtract | None:
         with self._warehouse.session() as guard:
             # Two runs at once take a delivery once: the second waits, and finds it settled.
             guard.lock(f"opsmart.take.{delivery.source}.{delivery.dataset}.{delivery.slot}.{delivery.content_hash}")
-            extract = self._register(taker, delivery)
+            extract = self._register(taker.source, delivery)
             if extract.state in _SETTLED:
                 return None
             taken = taker.take(delivery, extract)
         self._report.add_taken([taken])
+        advance(delivery.size, taken.rows_in)
         return taken
 
-    def _register(self, taker: Taker, delivery: Delivery) -> ledger.Extract:
+    def _register(self, source: Source, delivery: Delivery) -> ledger.Extract:
         with self._warehouse.session() as session:
             stream = ledger.ensure_stream(session, delivery.source, delivery.dataset)
             extract = ledger.register(
@@ -198,7 +244,7 @@ class Pipeline:
                 slot=delivery.slot,
                 revision=delivery.revision,
                 content_hash=delivery.content_hash,
-                mode=taker.source.datasets[delivery.dataset].mode,
+                mode=source.datasets[delivery.dataset].mode,
                 as_of=delivery.as_of,
                 period=delivery.period,
                 file=", ".join(sorted({file.name for file in delivery.files})),
@@ -234,61 +280,66 @@ class Pipeline:
             )["fact"]
         return [name for name in tables if name in set(names)]
 
-    def build(self, table: str) -> BuiltTable:
-        """Build, gate and publish the dirty slices of a table."""
-        builder = TableBuilder(
-            self._warehouse, self._lake, self._journal, self._settings.reporting_currency, self._building
-        )
-        return builder.build(table)
+    def build(self, table: str, advance: Advance = _unwatched) -> BuiltTable:
+        """Build, gate and publish the dirty slices of a table; `advance` is told the rows of each chunk."""
+        return self._builder(advance).build(table)
 
-    def dirty_range(
-        self, start: date, end: date, *, source: str | None, dataset: str | None, plan: bool
-    ) -> list[Planned]:
-        """Dirty the known slices of some days; with `plan` only say which."""
-        facts = [fact for fact in FACTS.values() if dataset is None or dataset in fact.inputs]
-        return self._dirty_where(
-            [fact.name for fact in facts],
-            "day between $2 and $3 and ($4::text is null or source = $4)",
-            (start, end, source),
-            reason="backfill",
-            plan=plan,
+    def _builder(self, advance: Advance) -> TableBuilder:
+        return TableBuilder(
+            self._warehouse, self._lake, self._journal, self._settings.reporting_currency, self._building, advance
         )
 
-    def dirty_table(self, table: str) -> list[Planned]:
-        """Dirty every known slice of a table."""
-        return self._dirty_where([table], "true", (), reason="rebuild", plan=False)
-
-    def dirty_stale(self) -> list[Planned]:
-        """Dirty the slices that an older logic built."""
-        found: list[Planned] = []
-        for name, table in (FACTS | DIMENSIONS).items():
-            found += self._dirty_where(
-                [name],
-                "exists (select from ops.slice as published where published.fact = dirty.fact"
-                " and published.source = dirty.source and published.day = dirty.day and published.logic_version < $2)",
-                (table.logic_version,),
-                reason="newer logic",
-                plan=False,
-            )
-        return found
-
-    def _dirty_where(
-        self, tables: list[str], condition: str, parameters: tuple[Any, ...], *, reason: str, plan: bool
-    ) -> list[Planned]:
+    def build_workload(self, tables: Sequence[str]) -> Workload:
+        """The chunks of the dirty slices of some tables, and about how many rows drive them."""
         with self._warehouse.session() as session:
-            if not plan:
-                # Two that mark many slices in different orders would wait for each other for ever.
-                session.lock(ACCEPT_LOCK)
-            slices = session.fetch(
-                f"select fact, source, day from ops.dirty_slice as dirty where fact = any($1) and {condition}",
-                tables,
-                *parameters,
-            )
-            if not plan:
-                dirty.mark_slices(session, slices, reason)
-                session.commit()
-        counts = dict(slices.group_by("fact").len().iter_rows())
-        return [Planned(table, counts[table]) for table in tables if table in counts]
+            parts = [
+                chunk
+                for name in tables
+                if name in FACTS
+                for chunk in chunks(session, FACTS[name], dirty_slices(session, name))
+            ]
+        return Workload(len(parts), sum(chunk.row_count for chunk in parts))
+
+    def mark(self, span: Span, reason: str, *, everything: bool) -> None:
+        """Dirty the slices of a span that are missing or stale; with `everything` all of them.
+
+        Under the reason of a run that was cut short only what that one left is built.
+        """
+        with self._warehouse.session() as session:
+            # Two that mark many slices in different orders would wait for each other for ever.
+            session.lock(ACCEPT_LOCK)
+            dirty.mark_slices(session, to_mark(span.slices(session), reason, everything=everything), reason)
+            session.commit()
+
+    def plan_pulls(self, span: Span, *, repull: bool) -> list[PlannedPull]:
+        """What taking a span's deliveries would take. Nothing is landed; databases are not asked."""
+        planned = []
+        for name, source in self._sources.items():
+            if span.source not in (None, name):
+                continue
+            found = self._found(source, span, with_queries=False, repull=repull, only_look=True)
+            for dataset in sorted({delivery.dataset for delivery in found}):
+                own = [delivery for delivery in found if delivery.dataset == dataset]
+                days = [day for delivery in own for day in delivery.period or (delivery.as_of,)]
+                size_mb = sum(delivery.size for delivery in own) / 2**20
+                planned.append(PlannedPull(name, dataset, len(own), min(days), max(days), size_mb))
+        return planned
+
+    def plan_tables(
+        self, span: Span, reason: str, *, everything: bool, advance: Advance = _unwatched
+    ) -> list[PlannedTable]:
+        """What marking and building a span's slices would change. Nothing is marked, judged or published."""
+        with self._warehouse.session() as session:
+            slices = span.slices(session)
+        wanted = pl.concat(
+            [to_mark(slices, reason, everything=everything), slices.filter(pl.col("state") == "waiting")]
+        )
+        planned = []
+        for (table,), part in wanted.group_by("fact", maintain_order=True):
+            changes = self._builder(advance).forecast(str(table), part)
+            states = [part.filter(pl.col("state") == state).height for state in ("missing", "stale", "waiting")]
+            planned.append(PlannedTable(str(table), part.height, *states, *astuple(changes)))
+        return planned
 
     def close(self, report: RunReport) -> None:
         """Close the business dates that have ended, and name what is held back."""

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from enum import IntEnum
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -40,6 +41,33 @@ class BuiltTable:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedPull:
+    """Deliveries of a dataset that a backfill would take: how many, the days they speak for, their size."""
+
+    source: str
+    dataset: str
+    deliveries: int
+    first: date
+    last: date
+    size_mb: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTable:
+    """Slices of a table that would be built, by what is wrong with them, and the rows that would change."""
+
+    table: str
+    slices: int
+    missing: int
+    stale: int
+    waiting: int
+    rows_added: int
+    rows_removed: int
+    rows_changed: int
+    rows_unchanged: int
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """Something that is missing after the run: `subject` names the source, extract or table, `message` says why."""
 
@@ -63,6 +91,8 @@ class RunReport:
     flow: str
     taken: "list[TakenExtract]" = field(default_factory=list)
     built: list[BuiltTable] = field(default_factory=list)
+    pulls: list[PlannedPull] = field(default_factory=list)
+    planned: list[PlannedTable] = field(default_factory=list)
     gates: Gates = field(default_factory=Gates)
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -112,7 +142,7 @@ class RunReport:
     @property
     def is_empty(self) -> bool:
         """Whether there was nothing to do."""
-        return not (self.taken or self.built or self.problems or self.notes)
+        return not (self.taken or self.built or self.pulls or self.planned or self.problems or self.notes)
 
     @property
     def rows_written(self) -> int:
@@ -128,6 +158,11 @@ class RunReport:
         """The run in one line, for Prefect's state and the log."""
         if self.is_empty:
             return "Nothing is new."
+        if self.pulls or self.planned:
+            extracts, slices = sum(pull.deliveries for pull in self.pulls), sum(table.slices for table in self.planned)
+            return (
+                f"Would take {counted(extracts, 'extract')} and build {counted(slices, 'slice')}; nothing was changed."
+            )
         counts = f"{counted(len(self.taken), 'extract')} taken, {counted(len(self.built), 'table')} published"
         done = f"{counts}, {counted(self.rows_written, 'row')} written"
         if not self.problems:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from dataclasses import astuple
 from typing import Any
 
 from prefect.client.schemas.objects import State
@@ -11,9 +12,10 @@ from prefect.states import Completed, Failed
 from flows import pipeline as work
 from flows import startup
 from flows.io.prefect_server import PrefectServer, PrefectServerError
+from flows.io.span import Span
 from flows.io.warehouse import Warehouse
 from flows.progress import current
-from flows.report import RunReport, counted
+from flows.report import RunReport
 from flows.settings import Settings
 
 
@@ -87,9 +89,25 @@ def _tell_prefect(died: Sequence[str]) -> None:
                 client.set_flow_run_state(UUID(run_id), Crashed(message="The process was killed."), force=True)
 
 
-def plan_lines(planned: Sequence["work.Planned"]) -> list[str]:
-    """What is going to be built, for people."""
-    return [f"{entry.table}: {counted(entry.slices, 'slice')}" for entry in planned] or ["No slice is concerned."]
+def planned(
+    flow: str,
+    settings: Settings,
+    span: Span,
+    reason: str,
+    *,
+    everything: bool,
+    repull: bool = False,
+    pulls: bool = False,
+) -> State[Any]:
+    """What a run would pull and build, and how many rows would change. It is not recorded: nothing is changed."""
+    report = RunReport(flow)
+    with work.open(settings) as pipeline:
+        pipeline.watch(report)
+        if pulls:
+            report.pulls += pipeline.plan_pulls(span, repull=repull)
+        report.planned += pipeline.plan_tables(span, reason, everything=everything)
+    current().finish(report)
+    return final_state(report)
 
 
 def final_state(report: RunReport) -> State[Any]:
@@ -115,6 +133,26 @@ def _leave_artifact(report: RunReport) -> None:
         lines += _markdown(
             ("table", "slices", "rows written", "rows removed", "unchanged"),
             [(b.table, b.slices, b.rows_added, b.rows_removed, b.rows_unchanged) for b in report.built],
+        )
+    if report.pulls:
+        lines += _markdown(
+            ("source", "dataset", "extracts", "first", "last", "MB"),
+            [(p.source, p.dataset, p.deliveries, p.first, p.last, f"{p.size_mb:.1f}") for p in report.pulls],
+        )
+    if report.planned:
+        lines += _markdown(
+            (
+                "table",
+                "slices",
+                "missing",
+                "stale",
+                "waiting",
+                "rows added",
+                "rows removed",
+                "rows changed",
+                "unchanged",
+            ),
+            [astuple(table) for table in report.planned],
         )
     create_markdown_artifact(key=report.flow, markdown="\n".join(lines), description=report.sentence()[:200])
 

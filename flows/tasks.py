@@ -1,9 +1,12 @@
 """Prefect tasks: each wraps one plain function of the pipeline; retries, time limits and tags live only here."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextvars import copy_context
 from typing import Any
+from uuid import UUID
 
 from prefect import task
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.futures import PrefectFuture, as_completed
@@ -11,7 +14,7 @@ from prefect.tasks import Task, exponential_backoff
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from flows import pipeline as work
-from flows.progress import current
+from flows.progress import Meter, current
 from flows.report import RunReport, counted, first_line
 from schemas.errors import OpsmartError, WarehouseError
 
@@ -20,6 +23,9 @@ WORKERS = 2
 
 NIGHT_LIMIT_S = 12 * 3600.0
 """Limit of a whole run; a task in a worker thread cannot be interrupted, so there is none of each task."""
+
+BACKFILL_LIMIT_S = 7 * 24 * 3600.0
+"""Of a backfill, which the night need not wait for."""
 
 RETRIES = 2
 FIRST_DELAY_S = 2.0
@@ -44,25 +50,26 @@ ONCE_MORE: dict[str, Any] = {
 
 
 @task(name="take", task_run_name="take {source}", tags=["extract"], **ONCE_MORE)
-def take(pipeline: "work.Pipeline", source: str) -> "list[work.TakenExtract]":
+def take(pipeline: "work.Pipeline", source: str, meter: Meter) -> "list[work.TakenExtract]":
     """Pulls, stages, gates and accepts what one source has pending."""
     current().begin(source)
-    return pipeline.take(source)
+    return pipeline.take(source, meter.advance)
 
 
 @task(name="build", task_run_name="build {table}", tags=["build"], **ONCE_MORE)
-def build(pipeline: "work.Pipeline", table: str) -> "work.Built":
+def build(pipeline: "work.Pipeline", table: str, meter: Meter) -> "work.Built":
     """Builds, gates and publishes the dirty slices of one fact or dimension."""
     current().begin(table)
-    return pipeline.build(table)
+    return pipeline.build(table, meter.advance)
 
 
 def take_sources(pipeline: "work.Pipeline", sources: Iterable[str], report: RunReport) -> None:
     """Takes what is pending, source by source; a source that fails is noted and the others go on."""
     names = list(sources)
     current().step("Extracts", len(names))
+    meter = _meter("Extracts", pipeline.pending_workload())
     with report.timed("Extracts"):
-        for source, outcome in _ended({take.submit(pipeline, name): name for name in names}):
+        for source, outcome in _ended({take.submit(pipeline, name, meter): name for name in names}):
             if isinstance(outcome, BaseException):
                 _note_failure(source, outcome, report)
                 continue
@@ -74,13 +81,31 @@ def build_tables(pipeline: "work.Pipeline", title: str, tables: Iterable[str], r
     """Builds tables that do not read each other; one that fails is noted and the others go on."""
     names = list(tables)
     current().step(title, len(names))
+    meter = _meter(title, pipeline.build_workload(names))
     with report.timed(title):
-        for table, outcome in _ended({build.submit(pipeline, name): name for name in names}):
+        for table, outcome in _ended({build.submit(pipeline, name, meter): name for name in names}):
             if isinstance(outcome, BaseException):
                 _note_failure(table, outcome, report)
                 continue
             report.add_built(outcome)
             current().done(table, f"{counted(outcome.slices, 'slice')}, {outcome.rows_added:,} rows written")
+
+
+def _meter(title: str, work_ahead: "work.Workload") -> Meter:
+    """Follows a step for whoever watches, and in a progress artifact of Prefect's if it takes long."""
+    artifact: list[UUID] = []
+    context = copy_context()
+
+    def tell(share: float, text: str) -> None:
+        current().advance(share, text)
+        percent = round(100 * share, 1)
+        if artifact:
+            update_progress_artifact(artifact_id=artifact[0], progress=percent, description=text)
+        elif isinstance(made := create_progress_artifact(progress=percent, key=title.lower(), description=text), UUID):
+            artifact.append(made)
+
+    # Told by threads of the step's own, which do not know the flow run.
+    return Meter(title, work_ahead.parts, work_ahead.weight, lambda *so_far: context.run(tell, *so_far))
 
 
 def _ended(futures: Mapping[PrefectFuture[Any], str]) -> Iterator[tuple[str, Any]]:

@@ -1,5 +1,6 @@
 """A night without Prefect: the same plain functions in the same order. tests/flows runs the flow itself."""
 
+import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from flows import pipeline
+from flows.io.span import Span
 from flows.io.warehouse import Warehouse
 from flows.report import RunReport
 from flows.settings import Settings
@@ -31,6 +33,19 @@ def run_night(settings: Settings, *, goes_on: bool = False) -> RunReport:
                 with _noting(table, report, goes_on=goes_on):
                     report.add_built(pipe.build(table))
         pipe.close(report)
+    return report
+
+
+def run_span(settings: Settings, span: Span, *, everything: bool = False, repull: bool = False) -> RunReport:
+    """A backfill, as flows/backfill.py does it."""
+    report = RunReport("backfill")
+    with pipeline.open(settings) as pipe, pipe.recorded(str(uuid.uuid4()), "backfill", {}, report):
+        for source in pipe.pending_sources(span, repull=repull):
+            pipe.take(source)
+        pipe.mark(span, f"backfill {span}", everything=everything)
+        wanted = {table.name for table in span.tables}
+        for table in [*pipe.dirty_dimensions(), *(name for name in pipe.dirty_facts() if name in wanted)]:
+            report.add_built(pipe.build(table))
     return report
 
 

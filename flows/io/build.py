@@ -32,10 +32,14 @@ _ADDED = ("row_key", "row_hash", "extract_id", "published_at")
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Slices of one anchor source that are built together: day and generation, read before any input."""
+    """Slices of one anchor source that are built together: day and generation, read before any input.
+
+    `row_count` is about how many rows drive them.
+    """
 
     source: str
     slices: pl.DataFrame
+    row_count: int = 0
 
 
 def dirty_slices(session: Session, table: str) -> pl.DataFrame:
@@ -66,7 +70,8 @@ def chunks(session: Session, fact: Fact, slices: pl.DataFrame) -> Iterator[Chunk
         rows = dict(sizes.filter(pl.col("source") == source).select("day", "row_count").iter_rows())
         starts = _starts(part["day"].to_list(), rows, window)
         for first, end in zip(starts, [*starts[1:], part.height], strict=True):
-            yield Chunk(str(source), part[first:end].select("day", "generation"))
+            chunk = part[first:end].select("day", "generation")
+            yield Chunk(str(source), chunk, sum(rows.get(day, 0) for day in chunk["day"]))
 
 
 def _starts(days: Sequence[date], rows: Mapping[date, int], window: Driving) -> list[int]:

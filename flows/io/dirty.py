@@ -78,6 +78,16 @@ def table_slices(names: list[str]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema)
 
 
+def slices_around(fact: Fact, dataset: str, days: pl.DataFrame) -> pl.DataFrame:
+    """fact, source, day of the slices whose window of a dataset holds one of the days (source, day)."""
+    window = fact.window(dataset)
+    offsets = [pl.col("day").dt.offset_by(f"{n}d") for n in range(-window.after, window.before + 1)]
+    spread = pl.concat([days.with_columns(day=offset) for offset in offsets])
+    source = pl.lit(ALL_SOURCES) if fact.is_cross_source else pl.col("source")
+    day = pl.col("day").dt.truncate("1mo") if fact.grain == "month" else pl.col("day")
+    return spread.select(fact=pl.lit(fact.name), source=source, day=day).unique()
+
+
 class _Touched:
     """The slices of each fact that one change touches."""
 
@@ -88,14 +98,8 @@ class _Touched:
 
     def of(self, fact: Fact) -> pl.DataFrame:
         """fact, source, day."""
-        way = fact.inputs[self._extract.dataset]
-        days = self._days(fact, way)
-        window = fact.window(self._extract.dataset)
-        offsets = [pl.col("day").dt.offset_by(f"{n}d") for n in range(-window.after, window.before + 1)]
-        spread = pl.concat([days.with_columns(day=offset) for offset in offsets])
-        source = pl.lit(ALL_SOURCES) if fact.is_cross_source else pl.col("source")
-        day = pl.col("day").dt.truncate("1mo") if fact.grain == "month" else pl.col("day")
-        return spread.select(fact=pl.lit(fact.name), source=source, day=day).unique()
+        days = self._days(fact, fact.inputs[self._extract.dataset])
+        return slices_around(fact, self._extract.dataset, days)
 
     def _days(self, fact: Fact, way: Way) -> pl.DataFrame:
         """source and day of the driving rows concerned."""

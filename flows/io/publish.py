@@ -1,5 +1,6 @@
 """Publishing: writing what differs inside rebuilt slices, in one transaction."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -70,6 +71,53 @@ def publish(
         _record(session, target, source, rows, live, published_at)
         session.commit()
     return Written(live.height, new.height, removed, rows.height - new.height, dropped)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Rows that publishing some slices would write and take away, by identity; and how many it would leave alone."""
+
+    written: pl.DataFrame
+    outdated: pl.DataFrame
+    unchanged: int
+
+
+def compare(session: Session, target: Target, source: str, rows: pl.DataFrame, slices: pl.DataFrame) -> Comparison:
+    """What `publish` would do with the same rows and slices; nothing is written."""
+    identity, same = list(target.identity), [*target.identity, "row_hash"]
+    published = _published(session, target, source, slices)
+    written = rows.join(published, on=same, how="anti").select(identity)
+    outdated = published.join(rows, on=same, how="anti").select(identity)
+    return Comparison(written, outdated, rows.height - written.height)
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """How many rows publishing would change in a table."""
+
+    rows_added: int = 0
+    rows_removed: int = 0
+    rows_changed: int = 0
+    rows_unchanged: int = 0
+
+
+def forecast(session: Session, target: Target, comparisons: Sequence[Comparison]) -> Forecast:
+    """Comparisons of one table's chunks taken together: a row that moves between them is changed, not removed."""
+    if not comparisons:
+        return Forecast()
+    identity = list(target.identity)
+    written = pl.concat([one.written for one in comparisons])
+    outdated = pl.concat([one.outdated for one in comparisons])
+    fresh = written.join(outdated, on=identity, how="anti")
+    changed, added = written.height - fresh.height, fresh.height
+    if fresh.height and _has_rows(session, target):
+        # Rows that move here from slices that are not built.
+        session.load_temporary(fresh, "planned_row")
+        held = f"select count(*) from mart.{quote(target.name)} inner join pg_temp.planned_row using ({{}})"
+        moved = int(session.value(held.format(", ".join(map(quote, identity)))))
+        changed, added = changed + moved, added - moved
+    removed = outdated.join(written, on=identity, how="anti").height
+    return Forecast(added, removed, changed, sum(one.unchanged for one in comparisons))
 
 
 def _still_wanted(session: Session, target: Target, source: str, slices: pl.DataFrame) -> pl.DataFrame:

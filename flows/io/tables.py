@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, date, datetime
 
@@ -13,20 +13,32 @@ from flows.io.build import Chunk, FactBuilder, chunks, dirty_slices, transform_o
 from flows.io.current import Everything, current_rows
 from flows.io.journal import Journal
 from flows.io.lake import Lake
-from flows.io.publish import SLICE, Target, Written, publish
+from flows.io.publish import SLICE, Forecast, Target, Written, compare, forecast, publish
 from flows.io.warehouse import Session, Warehouse
 from flows.report import BuiltTable
 from schemas.catalog import DATASETS, DIMENSIONS, FACTS
 from schemas.registry import ALL_SOURCES, UNDATED, Dimension, Fact
+
+Advance = Callable[[int, int], None]
 
 
 class TableBuilder:
     """Builds and publishes the dirty slices of a table."""
 
     def __init__(
-        self, warehouse: Warehouse, lake: Lake, journal: Journal, reporting_currency: str, building: threading.Lock
+        self,
+        warehouse: Warehouse,
+        lake: Lake,
+        journal: Journal,
+        reporting_currency: str,
+        building: threading.Lock,
+        advance: Advance,
     ) -> None:
-        """`building` is held while a chunk is built: Polars uses all cores for one, and two would fill the memory."""
+        """`building` is held while a chunk is built: Polars uses all cores for one, and two would fill the memory.
+
+        `advance` is told of each chunk that is done: about how many rows drove it, how many it has.
+        """
+        self._advance = advance
         self._warehouse, self._lake, self._journal, self._building = warehouse, lake, journal, building
         self._reporting_currency = reporting_currency
 
@@ -58,7 +70,7 @@ class TableBuilder:
                 if written:
                     # One chunk at most is in memory beside the one being built.
                     written[-1].result()
-                written.append(publisher.submit(self._publish, fact, chunk.source, rows, slices))
+                written.append(publisher.submit(self._publish, fact, chunk, rows, slices))
             return [future.result() for future in written]
 
     def _built_and_judged(
@@ -77,11 +89,12 @@ class TableBuilder:
         failed = [result for result in results if result.status == "failed"]
         return rows, self._block(fact, chunk, failed) if failed else chunk.slices
 
-    def _publish(self, fact: Fact, source: str, rows: pl.DataFrame, slices: pl.DataFrame) -> Written:
-        if not slices.height:
-            return Written()
-        target = Target(fact.name, ("row_key",), fact.anchor, fact.grain == "month", fact.logic_version)
-        return publish(self._warehouse, target, source, rows, slices, datetime.now(UTC))
+    def _publish(self, fact: Fact, chunk: Chunk, rows: pl.DataFrame, slices: pl.DataFrame) -> Written:
+        written = Written()
+        if slices.height:
+            written = publish(self._warehouse, _target(fact), chunk.source, rows, slices, datetime.now(UTC))
+        self._advance(chunk.row_count, rows.height)
+        return written
 
     def _block(self, fact: Fact, chunk: Chunk, failed: list[gates.GateResult]) -> pl.DataFrame:
         """Hold back the slices that a gate fails, at the generation that was built; the others."""
@@ -110,14 +123,30 @@ class TableBuilder:
             slices = dirty_slices(session, dimension.name)
             if not slices.height:
                 return Written()
-            inputs = {name: self._dimension_input(session, dimension, name) for name in dimension.inputs}
-            options = _calendar(session) if dimension.name == "dim_date" else {}
-            transform = transform_of(f"transforms.dimensions.{dimension.name}", dimension.name)
-            rows = whole_table(transform(**inputs, **options), dimension.contract, dimension.name).collect()
-        target = Target(
-            dimension.name, dimension.contract.key(), None, is_monthly=False, logic_version=dimension.logic_version
-        )
-        return publish(self._warehouse, target, ALL_SOURCES, rows, slices, datetime.now(UTC))
+            rows = self._dimension_rows(session, dimension)
+        return publish(self._warehouse, _target(dimension), ALL_SOURCES, rows, slices, datetime.now(UTC))
+
+    def _dimension_rows(self, session: Session, dimension: Dimension) -> pl.DataFrame:
+        """The complete rows of a dimension."""
+        inputs = {name: self._dimension_input(session, dimension, name) for name in dimension.inputs}
+        options = _calendar(session) if dimension.name == "dim_date" else {}
+        transform = transform_of(f"transforms.dimensions.{dimension.name}", dimension.name)
+        return whole_table(transform(**inputs, **options), dimension.contract, dimension.name).collect()
+
+    def forecast(self, table: str, slices: pl.DataFrame) -> Forecast:
+        """What building some slices (source, day) would change; nothing is judged, nothing is written."""
+        wanted = slices.select("source", "day", generation=pl.lit(0, pl.Int64))
+        with self._warehouse.session() as session:
+            if table in DIMENSIONS:
+                rows, target = self._dimension_rows(session, DIMENSIONS[table]), _target(DIMENSIONS[table])
+                return forecast(session, target, [compare(session, target, ALL_SOURCES, rows, wanted)])
+            fact, compared = FACTS[table], []
+            builder = FactBuilder(session, self._lake, fact, self._reporting_currency)
+            for chunk in chunks(session, fact, wanted):
+                rows, _ = builder.build(chunk)
+                compared.append(compare(session, _target(fact), chunk.source, rows, chunk.slices))
+                self._advance(chunk.row_count, rows.height)
+            return forecast(session, _target(fact), compared)
 
     def _dimension_input(self, session: Session, dimension: Dimension, name: str) -> pl.LazyFrame:
         match name:
@@ -133,6 +162,12 @@ class TableBuilder:
             case _:
                 rows = current_rows(session, self._lake, DATASETS[name], Everything(), with_gone=True)
                 return rows.collect().lazy()
+
+
+def _target(table: Fact | Dimension) -> Target:
+    if isinstance(table, Fact):
+        return Target(table.name, ("row_key",), table.anchor, table.grain == "month", table.logic_version)
+    return Target(table.name, table.contract.key(), None, is_monthly=False, logic_version=table.logic_version)
 
 
 def _members(session: Session, fact: Fact) -> dict[str, pl.Series]:

@@ -1,6 +1,7 @@
 """prefect.yaml: entrypoints that import, a schedule of one run a day, a deploy that asks nothing."""
 
 import importlib.util
+import inspect
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import psycopg
 import pytest
 import yaml
 
+from flows import cli_run
 from flows.io import embedded_server
 from flows.settings import load_settings
 from tests.flows.conftest import Home
@@ -37,9 +39,9 @@ def test_every_entrypoint_is_a_flow_of_its_deployments_name(deployment: dict[str
     assert set(deployment.get("parameters", {})) <= known
 
 
-def test_backfill_is_asked_for_days_source_dataset_and_plan():
+def test_backfill_takes_the_options_of_the_command():
     flow = _flow("flows/backfill.py:backfill")
-    assert set(flow.parameters.properties) == {"start", "end", "source", "dataset", "plan"}
+    assert set(flow.parameters.properties) == set(inspect.signature(cli_run.backfill).parameters)
     assert set(flow.parameters.required) == {"start", "end"}
 
 

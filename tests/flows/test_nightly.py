@@ -97,14 +97,15 @@ def _processor_seconds(work: Callable[[], object]) -> float:
 
 def test_a_plan_changes_nothing(practised: Home):
     before = _ledger(practised, "select fact, source, day, generation from ops.dirty_slice order by 1, 2, 3")
-    said = practised.opsmart("backfill", "--start", "2020-01-01", "--end", "2030-12-31", "--plan")
-    assert re.search(r"fct_purchase_order_line: \d+ slices", said)
+    said = practised.opsmart("backfill", "--start", "2020-01-01", "--end", "2030-12-31", "--all", "--plan")
+    assert re.search(r"fct_purchase_order_line( +\S+){7} +\d+", said)
+    assert "nothing was changed" in said
     assert _ledger(practised, "select fact, source, day, generation from ops.dirty_slice order by 1, 2, 3") == before
 
 
 def test_a_backfill_of_what_is_right_writes_nothing(practised: Home):
     rows = _mart(practised, "select row_key, published_at from mart.fct_goods_receipt order by 1")
-    practised.opsmart("backfill", "--start", "2020-01-01", "--end", "2030-12-31", "--dataset", "goods_receipt")
+    practised.opsmart("backfill", "--start", "2020-01-01", "--end", "2030-12-31", "--dataset", "goods_receipt", "--all")
     assert _mart(practised, "select row_key, published_at from mart.fct_goods_receipt order by 1") == rows
 
 

@@ -3,16 +3,17 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from flows.io.pull.again import landed_again
 from flows.io.pull.database import pull_queries
 from flows.io.pull.deliveries import Delivery, group_deliveries
 from flows.io.pull.files import pull_files
 from flows.io.pull.sources import load_source, load_sources
-from flows.io.pull.store import Store
+from flows.io.pull.store import Glance, Store
 from flows.settings import Settings
 from schemas.errors import ExtractError
 from schemas.source import Source
 
-__all__ = ["Delivery", "Pulled", "load_source", "load_sources", "pull"]
+__all__ = ["Delivery", "Pulled", "landed_again", "load_source", "load_sources", "pull"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,15 @@ class Pulled:
         ]
 
 
-def pull(source: Source, settings: Settings, *, now: datetime | None = None, with_queries: bool = True) -> Pulled:
+def pull(
+    source: Source,
+    settings: Settings,
+    *,
+    now: datetime | None = None,
+    with_queries: bool = True,
+    reread: bool = False,
+    only_look: bool = False,
+) -> Pulled:
     """Land what is new and list the source's deliveries. An unchanged file costs a stat, a query is run each time.
 
     Args:
@@ -46,15 +55,18 @@ def pull(source: Source, settings: Settings, *, now: datetime | None = None, wit
         settings: Landing folder and secrets.
         now: Moment of landing; the same for all that lands in one pull, so that files found together belong together.
         with_queries: Whether to ask databases too.
+        reread: Whether to read files again that look unchanged.
+        only_look: Whether to land nothing: the deliveries are listed as if it had landed; their bytes may not be there.
 
     Raises:
         SourceError: The source folder is wrong.
         StorageError: The store cannot be written.
     """
-    store, moment = Store(settings.landing), now or datetime.now(UTC)
+    store = Glance(settings.landing) if only_look else Store(settings.landing)
+    moment = now or datetime.now(UTC)
     secrets = {name: value.get_secret_value() for name, value in settings.secrets.items()}
     with store.opened_log(source.name) as log:
-        unmatched = pull_files(source, settings.landing, store, log, moment)
+        unmatched = pull_files(source, settings.landing, store, log, moment, reread=reread)
         failed = pull_queries(source, store, log, secrets, moment) if with_queries else []
         deliveries, odd = group_deliveries(source, log, store)
     return Pulled(deliveries, unmatched, odd, failed)

@@ -72,8 +72,12 @@ def arrived(source: Source, landing: Path, log: Log, *, with_remote: bool) -> Ar
     return Arrived(complete, min((rest_s for rest_s in waits if rest_s < math.inf), default=None))
 
 
-def pull_files(source: Source, landing: Path, store: Store, log: Log, now: datetime) -> list[str]:
+def pull_files(
+    source: Source, landing: Path, store: Store, log: Log, now: datetime, *, reread: bool = False
+) -> list[str]:
     """Land the source's files that are new or changed, and note those that are gone.
+
+    With `reread` files are read though they look unchanged: size, time and inode can deceive.
 
     Returns:
         Files below the source's landing folder that no table's path matches.
@@ -86,7 +90,7 @@ def pull_files(source: Source, landing: Path, store: Store, log: Log, now: datet
     folder = landing / source.name
     found = {file.name: file for file in _find(source, folder)}
     with ThreadPoolExecutor(THREADS) as pool:
-        landed = pool.map(lambda file: _land(file, log.get(file.name), store, now), found.values())
+        landed = pool.map(lambda file: _land(file, log.get(file.name), store, now, reread=reread), found.values())
         for name, result in zip(found, landed, strict=True):
             if result is None:
                 continue
@@ -179,12 +183,14 @@ def _without_secret(url: str) -> str:
     return f"{scheme}://{rest.rpartition('@')[2]}"
 
 
-def _land(file: _Found, known: PathLog | None, store: Store, now: datetime) -> tuple[tuple[int, ...], Landing] | None:
+def _land(
+    file: _Found, known: PathLog | None, store: Store, now: datetime, *, reread: bool
+) -> tuple[tuple[int, ...], Landing] | None:
     """The file's stat and content, None where it is unchanged or still being written."""
     with _readable(file.name):
         before = file.stat()
         is_kept = known is not None and known.newest is not None and store.path(known.newest.sha256).exists()
-        if known is not None and known.stat == before and is_kept:
+        if not reread and known is not None and known.stat == before and is_kept:
             return None
         if not _is_complete(file):
             return None

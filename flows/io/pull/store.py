@@ -10,7 +10,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -107,18 +107,14 @@ class Store:
         Raises:
             StorageError: The store cannot be written.
         """
-        digest, size, has_nul = hashlib.sha256(), 0, False
         try:
             with self.draft() as draft:
                 with draft.open("wb") as target:
-                    while chunk := source.read(_CHUNK):
-                        digest.update(chunk)
-                        has_nul = has_nul or b"\0" in chunk
-                        size += target.write(chunk)
-                self.adopt(draft, digest.hexdigest())
+                    landing = _copied(source, target.write, landed_at)
+                self.adopt(draft, landing.sha256)
         except OSError as error:
             raise _unwritable(error, self.folder) from error
-        return Landing(digest.hexdigest(), landed_at, size, has_nul)
+        return landing
 
     @contextmanager
     def draft(self) -> Iterator[Path]:
@@ -151,6 +147,31 @@ class Store:
                 file.flush()
                 os.fsync(file.fileno())
             draft.replace(path)
+
+
+class Glance(Store):
+    """A store that is looked at only: nothing is copied, nothing is noted, nothing is locked."""
+
+    @contextmanager
+    def opened_log(self, source: str) -> Iterator[Log]:
+        """The source's log as it stands; what is done to it is forgotten."""
+        try:
+            yield self.read_log(source)
+        except OSError as error:
+            raise _unwritable(error, self.folder) from error
+
+    def put(self, source: IO[bytes], landed_at: datetime) -> Landing:
+        """What copying the bytes would give."""
+        return _copied(source, len, landed_at)
+
+
+def _copied(source: IO[bytes], write: Callable[[bytes], int], landed_at: datetime) -> Landing:
+    digest, size, has_nul = hashlib.sha256(), 0, False
+    while chunk := source.read(_CHUNK):
+        digest.update(chunk)
+        has_nul = has_nul or b"\0" in chunk
+        size += write(chunk)
+    return Landing(digest.hexdigest(), landed_at, size, has_nul)
 
 
 def _as_json(log: Log) -> dict[str, object]:

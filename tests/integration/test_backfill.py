@@ -1,0 +1,267 @@
+"""Backfill and rebuild: what is missing or stale, and nothing else; a plan that comes true and changes nothing."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from flows import pipeline
+from flows.io.embedded_server import Server
+from flows.io.span import Span
+from flows.report import BuiltTable, PlannedTable, RunReport
+from flows.settings import child_environment
+from tests.conftest import fresh_database
+from tests.night import run_span
+from tests.shop import EVERY_TABLE, Shop, same_mart
+
+LINES = "select po_id, ordered_qty::bigint from mart.fct_purchase_order_line order by 1"
+SLICES = "select fact, source, day, generation, published_at from ops.slice order by 1, 2, 3"
+MARCH = Span(date(2026, 3, 1), date(2026, 3, 31))
+FACT = "fct_purchase_order_line"
+
+
+@pytest.fixture
+def months(shop: Shop) -> Shop:
+    """Order lines of three months, one delivery each, none taken yet; receipts for all of them."""
+    shop.source(purchase_order_line="delta", goods_receipt="append")
+    for month in (2, 3, 4):
+        rows = [{"po_id": f"P{month}-{n}", "ordered_on": f"2026-{month:02d}-{n:02d}"} for n in range(1, 6)]
+        shop.land("purchase_order_line", f"2026-{month:02d}-20", *rows)
+        shop.land("goods_receipt", f"2026-{month:02d}-20", {"receipt_id": f"R{month}", "po_id": f"P{month}-1"})
+    return shop
+
+
+def everything(shop: Shop) -> dict[str, object]:
+    """All rows of all tables and the bytes of every file of a home."""
+    found: dict[str, object] = {name: shop.fetch(f"select * from mart.{name} order by 1") for name in EVERY_TABLE}
+    for (name,) in shop.fetch("select tablename from pg_tables where schemaname = 'ops'"):
+        found[str(name)] = sorted(map(repr, shop.fetch(f"select * from ops.{name}")))
+    for file in sorted(shop.settings.home.rglob("*")):
+        if file.is_file():
+            found[str(file)] = hashlib.sha256(file.read_bytes()).hexdigest()
+    return found
+
+
+def plan(shop: Shop, span: Span, *, all_of_it: bool = False, repull: bool = False) -> RunReport:
+    report = RunReport("plan")
+    with pipeline.open(shop.settings) as pipe:
+        pipe.watch(report)
+        report.pulls = pipe.plan_pulls(span, repull=repull)
+        report.planned = pipe.plan_tables(span, "test", everything=all_of_it)
+    return report
+
+
+def rebuild(shop: Shop) -> BuiltTable:
+    """A rebuild, as flows/rebuild.py does it."""
+    with pipeline.open(shop.settings) as pipe:
+        pipe.mark(Span.always(FACT), "rebuild", everything=True)
+        return pipe.build(FACT)
+
+
+def planned(report: RunReport, table: str) -> PlannedTable:
+    (found,) = (entry for entry in report.planned if entry.table == table)
+    return found
+
+
+def test_a_backfill_takes_what_speaks_for_its_days_and_the_night_the_rest(months: Shop) -> None:
+    assert {(pull.dataset, pull.deliveries) for pull in plan(months, MARCH).pulls} == {
+        ("purchase_order_line", 1), ("goods_receipt", 1)
+    }  # fmt: skip
+    report = run_span(months.settings, MARCH)
+    assert {(taken.dataset, taken.slot) for taken in report.taken} == {
+        ("purchase_order_line", "2026-03-20"), ("goods_receipt", "2026-03-20")
+    }  # fmt: skip
+    assert months.fetch(LINES) == [(f"P3-{n}", 5) for n in range(1, 6)]
+    assert run_span(months.settings, MARCH).is_empty
+    months.good_night()
+    assert len(months.fetch(LINES)) == 15
+
+
+def test_source_dataset_and_fact_narrow_a_backfill_down(months: Shop) -> None:
+    months.source("other", gl_entry="delta")
+    months.land("gl_entry", "2026-03-20", {}, source="other")
+    for narrow, taken in (
+        (Span(MARCH.start, MARCH.end, source="other"), {"gl_entry"}),
+        (Span(MARCH.start, MARCH.end, dataset="goods_receipt"), {"goods_receipt"}),
+        (Span(MARCH.start, MARCH.end, fact=FACT), {"purchase_order_line"}),
+    ):
+        assert {pull.dataset for pull in plan(months, narrow).pulls} >= taken
+        assert {extract.dataset for extract in run_span(months.settings, narrow).taken} == taken
+    assert len(months.fetch(LINES)) == 5
+    assert months.fetch("select journal_id from mart.fct_gl_entry") == [("J1",)]
+    # of a delivery that several facts read the others are built by the night
+    assert months.fetch("select count(*) from mart.fct_goods_receipt") == [(1,)]
+    months.good_night()
+    assert months.fetch("select count(*) from mart.fct_goods_receipt") == [(3,)]
+
+
+def test_by_default_only_what_is_missing_or_stale_is_built(months: Shop) -> None:
+    months.good_night()
+    stale, missing = "2026-03-02", "2026-03-04"
+    with months.warehouse.session() as session:
+        session.execute(f"update ops.slice set logic_version = 0 where fact = '{FACT}' and day = '{stale}'")
+        # as if the fact had been new in the catalogue: nobody has ever marked the slice
+        session.execute(f"delete from ops.slice where fact = '{FACT}' and day = '{missing}'")
+        session.execute(f"delete from ops.dirty_slice where fact = '{FACT}' and day = '{missing}'")
+        session.execute(f"delete from mart.{FACT} where ordered_on = '{missing}'")
+        session.commit()
+    entry = planned(plan(months, MARCH), FACT)
+    assert (entry.slices, entry.missing, entry.stale, entry.rows_added, entry.rows_unchanged) == (2, 1, 1, 1, 1)
+    report = run_span(months.settings, MARCH)
+    (built,) = report.built
+    assert (built.table, built.slices, built.rows_added, built.rows_unchanged) == (FACT, 2, 1, 1)
+    assert len(months.fetch(LINES)) == 15
+    assert run_span(months.settings, MARCH).is_empty
+
+
+def test_a_plan_says_what_changes_and_changes_nothing(months: Shop) -> None:
+    months.good_night()
+    with months.warehouse.session() as session:
+        # a row that differs, one that is not there, one that should not be, and one filed under another day
+        session.execute(f"update mart.{FACT} set row_hash = 0 where po_id = 'P3-1'")
+        session.execute(f"delete from mart.{FACT} where po_id = 'P3-2'")
+        session.execute(f"update mart.{FACT} set row_key = 7, po_id = 'X' where po_id = 'P3-3'")
+        session.execute(f"update mart.{FACT} set ordered_on = '2026-02-05' where po_id = 'P3-4'")
+        session.commit()
+    months.land("goods_receipt", "2026-03-21", {"receipt_id": "R9", "po_id": "P3-5"})
+    before = everything(months)
+    report = plan(months, MARCH, all_of_it=True, repull=True)
+    assert everything(months) == before
+    assert ("goods_receipt", 2) in {(pull.dataset, pull.deliveries) for pull in report.pulls}
+    entry = planned(report, FACT)
+    assert (entry.rows_added, entry.rows_removed, entry.rows_changed, entry.rows_unchanged) == (2, 1, 2, 1)
+    # what it said comes true
+    (months.settings.landing / "shop" / "goods_receipt" / "2026-03-21.csv").unlink()
+    (built,) = (b for b in run_span(months.settings, MARCH, everything=True).built if b.table == FACT)
+    assert built.slices == entry.slices
+    assert (built.rows_added, built.rows_removed) == (2 + 2, 1 + 2)
+    assert months.fetch(LINES) == sorted((f"P{m}-{n}", 5) for m in (2, 3, 4) for n in range(1, 6))
+
+
+DYING = """
+import json, os, signal, sys
+from datetime import date
+from flows.io import build, publish
+from flows.io.span import Span
+from flows.settings import load_settings
+from tests.night import run_span
+
+values, left = json.loads(sys.argv[1]), int(sys.argv[2])
+build.CHUNK_ROWS = 1
+publish_ = publish._record
+
+def record(*arguments):
+    global left
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left -= 1
+    publish_(*arguments)
+
+publish._record = record
+settings = load_settings(**values | {"sources": tuple(values["sources"])})
+run_span(settings, Span(date(2026, 1, 1), date(2026, 12, 31), dataset="purchase_order_line"), everything=True)
+"""
+
+
+def _killed_backfill(shop: Shop, after_chunks: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", DYING, json.dumps(shop.as_values()), str(after_chunks)],
+        cwd=Path(__file__).parents[2], env=child_environment({}), capture_output=True, text=True, timeout=240,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
+
+
+def test_a_killed_backfill_goes_on_where_it_was(months: Shop) -> None:
+    months.good_night()
+    first = dict(months.fetch(f"select day, generation from ops.slice where fact = '{FACT}'"))
+    done: dict[object, object] = {}
+    for chunks in (3, 4):
+        _killed_backfill(months, chunks)
+        now = dict(months.fetch(f"select day, generation from ops.slice where fact = '{FACT}'"))
+        # what the runs before had finished is as they left it
+        assert {day: now[day] for day in done} == done
+        more = {day: generation for day, generation in now.items() if generation != first[day]}
+        assert len(more) == len(done) + chunks
+        done = more
+    report = run_span(
+        months.settings, Span(date(2026, 1, 1), date(2026, 12, 31), dataset="purchase_order_line"), everything=True
+    )
+    (lines,) = (built for built in report.built if built.table == FACT)
+    assert lines.slices == 15 - 7
+    generations = months.fetch(f"select distinct generation from ops.slice where fact = '{FACT}'")
+    assert len(generations) == 1
+    assert months.night().is_empty
+
+
+def test_a_backfill_beside_a_night_makes_the_mart_of_one(months: Shop, server: Server, tmp_path: Path) -> None:
+    code = (
+        "import json, sys; from datetime import date; from flows.io.span import Span;"
+        " from flows.settings import load_settings; from tests.night import run_span, run_night;"
+        " values = json.loads(sys.argv[1]); settings = load_settings(**values | {'sources': tuple(values['sources'])});"
+        " run_span(settings, Span(date(2026, 1, 1), date(2026, 12, 31)), everything=True)"
+        " if sys.argv[2] == 'backfill' else run_night(settings)"
+    )
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, json.dumps(months.as_values()), what],
+            cwd=Path(__file__).parents[2], env=child_environment({}), stderr=subprocess.PIPE, text=True,
+        )
+        for what in ("backfill", "night")
+    ]  # fmt: skip
+    for process in both:
+        _, error = process.communicate(timeout=240)
+        assert (process.returncode, error) == (0, "")
+    assert months.fetch("select state, count(*) from ops.extract group by state") == [("accepted", 6)]
+    assert months.night().is_empty
+    with fresh_database(server) as url, months.at(tmp_path / "one", url) as other:
+        other.good_night()
+        same_mart(months.mart(), other.mart())
+
+
+def test_repull_reads_again_what_looks_unchanged(months: Shop) -> None:
+    months.good_night()
+    file = months.settings.landing / "shop" / "purchase_order_line" / "2026-03-20.csv"
+    before = file.stat()
+    text = file.read_text().replace("P3-1", "P3-0")
+    # written in place: the same size, the same inode, and somebody set the time back
+    with file.open("r+") as same:
+        same.write(text)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert months.night().is_empty
+    report = run_span(months.settings, MARCH, repull=True)
+    assert {(taken.dataset, taken.slot) for taken in report.taken} >= {("purchase_order_line", "2026-03-20")}
+    assert ("P3-0", 5) in months.fetch(LINES)
+
+
+def test_repull_takes_once_more_what_is_mapped_differently(months: Shop) -> None:
+    """Both contents of a slot, in their order; and once: by the same mapping it is the same delivery."""
+    months.land("purchase_order_line", "2026-03-20_r1", {"po_id": "P3-1", "ordered_on": "2026-03-01", "ordered_qty": 7})
+    months.good_night()
+    mapping = months.settings.sources[0] / "shop" / "purchase_order_line.sql"
+    mapping.write_text(mapping.read_text().replace("raw.ordered_qty as", "raw.ordered_qty + 1 as"))
+    assert months.night().is_empty
+    assert len(run_span(months.settings, MARCH, repull=True).taken) == 3
+    wanted = [(f"P{m}-{n}", 6 if m == 3 else 5) for m in (2, 3, 4) for n in range(1, 6)]
+    assert months.fetch(LINES) == sorted([*wanted[:5], ("P3-1", 8), *wanted[6:]])
+    assert run_span(months.settings, MARCH, repull=True).is_empty
+    assert months.night().is_empty
+
+
+def test_a_rebuild_takes_up_the_whole_table_and_touches_no_source(months: Shop) -> None:
+    months.good_night()
+    with months.warehouse.session() as session:
+        session.execute(f"update mart.{FACT} set row_hash = 0 where po_id in ('P2-1', 'P4-1')")
+        session.commit()
+    months.land("goods_receipt", "2026-05-01", {"receipt_id": "R9"})
+    entry = planned(plan(months, Span.always(FACT), all_of_it=True), FACT)
+    assert (entry.slices, entry.rows_changed, entry.rows_unchanged) == (15, 2, 13)
+    built = rebuild(months)
+    assert (built.rows_added, built.rows_unchanged) == (2, 13)
+    assert months.fetch("select count(*) from ops.extract where slot = '2026-05-01'") == [(0,)]
