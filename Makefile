@@ -1,7 +1,7 @@
 # make nightly · make test · make soak · make check · make bench · make bench-arrival; each sets everything up first
 MAKEFLAGS += --no-print-directory
 .SILENT:
-.PHONY: setup nightly test soak check format bench bench-arrival migration clean
+.PHONY: setup nightly test soak check format bench bench-arrival migration logic clean
 
 BIN := .venv/bin
 
@@ -40,6 +40,10 @@ migration: setup
 	$(BIN)/python -m flows.io.revisions "$(m)"
 	$(BIN)/ruff check --quiet --fix sql/migrations
 	$(BIN)/ruff format --quiet sql/migrations
+
+# after the logic of a fact changed: records what its logic_version stands for
+logic: setup
+	$(BIN)/python -m tests.contracts.logic
 
 setup: .venv/.synced
 	mkdir -p .cache
