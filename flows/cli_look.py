@@ -58,11 +58,14 @@ def status(*, json: bool = False) -> ExitCode:
     return ExitCode.OK
 
 
-def verify(*, json: bool = False) -> ExitCode:
+def verify(*, repair: bool = False, json: bool = False) -> ExitCode:
     """Check that lake, ledger and mart agree; for after a restore, or for peace of mind. Exit code 1 if they do not.
 
     Parameters
     ----------
+    repair
+        Give the lake what it lacks, from the landing store, and mark slices that differ: the next night, or
+        opsmart backfill, builds them again.
     json
         Print JSON.
     """
@@ -71,15 +74,23 @@ def verify(*, json: bool = False) -> ExitCode:
     from flows.settings import load_settings
 
     with console.waiting("Comparing lake, ledger and mart …"), work.open(load_settings()) as pipeline:
-        differences = [str(difference) for difference in pipeline.verify()]
+        found = pipeline.verify()
+        beyond = pipeline.repair(found) if repair else []
+    differences = [str(difference) for difference in found]
     if json:
-        console.print_json({"agrees": not differences, "differences": differences})
-    elif differences:
-        for difference in differences:
-            console.out.print(f"✗ {difference}", markup=False)
-    else:
+        console.print_json({"agrees": not found, "differences": differences, "beyond_repair": beyond})
+        return ExitCode.FAILED if beyond or (found and not repair) else ExitCode.OK
+    for difference in differences:
+        console.out.print(f"✗ {difference}", markup=False)
+    for text in beyond:
+        console.out.print(f"Cannot be mended here: {text}", markup=False)
+    if not found:
         console.out.print("Lake, ledger and mart agree.")
-    return ExitCode.FAILED if differences else ExitCode.OK
+    elif repair:
+        console.out.print("What could be mended is; its slices are built by the next opsmart nightly.")
+    else:
+        console.out.print("To mend that: opsmart verify --repair")
+    return ExitCode.FAILED if beyond or (found and not repair) else ExitCode.OK
 
 
 @quarantine.command(name="list")

@@ -16,7 +16,7 @@ from flows.io.lake import Lake
 from flows.io.publish import SLICE
 from flows.io.warehouse import Session
 from schemas.catalog import DATASETS
-from schemas.contract import Contract
+from schemas.contract import Contract, FactContract
 from schemas.errors import BuildError
 from schemas.registry import UNDATED, Driving, Fact, Linked, LookBack, Reference, Whole
 from transforms.common.keys import hash_columns
@@ -169,7 +169,6 @@ def complete(built: pl.LazyFrame, fact: Fact, days: pl.Series) -> pl.LazyFrame:
     check_columns(built, contract, fact.name, but=_ADDED)
     types = contract.dtypes()
     keys = {name: types[name] for name in contract.key()}
-    measures = {name: dtype for name, dtype in types.items() if name not in (*_ADDED, *keys)}
     slice_day = pl.col(fact.anchor).dt.truncate("1mo") if fact.grain == "month" else pl.col(fact.anchor)
     columns = [name for name in types if name != "published_at"]
     return (
@@ -177,7 +176,7 @@ def complete(built: pl.LazyFrame, fact: Fact, days: pl.Series) -> pl.LazyFrame:
         .filter(pl.col(SLICE).is_in(days.implode()))
         .with_columns(
             row_key=hash_columns(keys, salt=[fact.name]),
-            row_hash=hash_columns(keys | measures),
+            row_hash=hash_columns(hashed(contract)),
             extract_id=pl.col("_extract_id"),
         )
         .select(*columns, SLICE)
@@ -187,9 +186,15 @@ def complete(built: pl.LazyFrame, fact: Fact, days: pl.Series) -> pl.LazyFrame:
 def whole_table(built: pl.LazyFrame, contract: type[Contract], name: str) -> pl.LazyFrame:
     """The rows of a table that is one slice (a dimension), in the contract's columns and with their hashes."""
     check_columns(built, contract, name, but=("row_hash", "published_at"))
+    columns = hashed(contract)
+    return built.select(*columns, row_hash=hash_columns(columns)).with_columns(pl.lit(UNDATED).alias(SLICE))
+
+
+def hashed(contract: type[Contract]) -> dict[str, pl.DataType]:
+    """Columns of a fact or dimension that its row_hash is made of, with their types: keys first."""
     types = contract.dtypes()
-    hashed = {column: dtype for column, dtype in types.items() if column not in ("row_hash", "published_at")}
-    return built.select(*hashed, row_hash=hash_columns(hashed)).with_columns(pl.lit(UNDATED).alias(SLICE))
+    keys = contract.key() if issubclass(contract, FactContract) else ()
+    return {name: types[name] for name in (*keys, *types) if name not in _ADDED}
 
 
 def check_columns(built: pl.LazyFrame, contract: type[Contract], name: str, *, but: tuple[str, ...]) -> None:

@@ -1,43 +1,93 @@
 """Do lake, ledger and mart agree? Asked after a restore, or for peace of mind."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
 
 import polars as pl
 
 from flows.io import ledger
+from flows.io.build import CHUNK_ROWS, hashed
 from flows.io.current import newest_keys
 from flows.io.lake import Lake
+from flows.io.ledger import Extract, Stream
+from flows.io.publish import SLICE
 from flows.io.warehouse import Session, quote
-from schemas.catalog import DATASETS, FACTS
-from schemas.registry import Fact
+from schemas.catalog import DATASETS, DIMENSIONS, FACTS
+from schemas.registry import ALL_SOURCES, UNDATED, Dimension, Fact
+from transforms.common.keys import hash_columns
 
+SOURCE = "_source"
 _WRAP = 2**64
+Table = Fact | Dimension
+Portion = tuple[str, tuple[Any, ...]]
+"""A condition on a table's rows, and its parameters."""
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """Where two of the three do not agree."""
+class LakeGap:
+    """Rows that the ledger counts on and the lake lacks; `extracts` are accepted deliveries that the lake never saw."""
 
-    subject: str
-    message: str
+    stream: Stream
+    rows: int
+    extracts: tuple[Extract, ...]
 
     def __str__(self) -> str:
-        return f"{self.subject}: {self.message}"
+        what = f"the lake lacks {self.rows:,} current rows" if self.rows else "the lake lacks deliveries"
+        return f"{self.stream.source}.{self.stream.dataset}: {what}; {len(self.extracts):,} deliveries never reached it"
+
+
+@dataclass(frozen=True, slots=True)
+class Tampered:
+    """A slice of the mart that is not as it was published; of `altered` rows the hash is not that of their content."""
+
+    table: str
+    source: str
+    day: date
+    published_rows: int
+    rows: int
+    altered: int = 0
+
+    def __str__(self) -> str:
+        slice_ = self.table if self.day == UNDATED else f"{self.table} {self.source} {self.day}"
+        if self.altered:
+            return f"{slice_}: {self.altered:,} rows were altered"
+        return f"{slice_}: {self.rows:,} rows stand where {self.published_rows:,} were published, or other ones"
+
+
+Difference = LakeGap | Tampered
 
 
 def differences(session: Session, lake: Lake) -> Iterator[Difference]:
-    """Rows that the ledger calls current and the lake lacks; slices whose rows are not those published."""
+    """Where lake and ledger, or ledger and mart, do not agree. Reads every row of the mart."""
     for dataset in DATASETS.values():
         for stream in ledger.streams(session, dataset.name):
-            missing = _missing_in_lake(session, lake, stream)
-            if missing:
-                yield Difference(f"{stream.source}.{dataset.name}", f"the lake lacks {missing:,} current rows")
-    for fact in FACTS.values():
-        yield from _tampered_slices(session, fact)
+            yield from _lake_gaps(session, lake, stream)
+    tables: list[Table] = [*FACTS.values(), *DIMENSIONS.values()]
+    for table in tables:
+        yield from _tampered_slices(session, table)
 
 
-def _missing_in_lake(session: Session, lake: Lake, stream: ledger.Stream) -> int:
+def _lake_gaps(session: Session, lake: Lake, stream: Stream) -> Iterator[LakeGap]:
+    dataset = DATASETS[stream.dataset]
+    rows = _missing_in_lake(session, lake, stream)
+    if not rows and not dataset.keeps_history:
+        # A delivery that said nothing new appended nothing.
+        return
+    accepted = ledger.extracts(session, "stream_id = $1 and state = 'accepted' and rows_accepted > 0", stream.stream_id)
+    known = lake.appended(dataset, [append_id(extract) for extract in accepted])
+    lost = tuple(extract for extract in accepted if append_id(extract) not in known)
+    if rows or lost:
+        yield LakeGap(stream, rows, lost)
+
+
+def append_id(extract: Extract) -> str:
+    """Id under which a delivery is appended to the lake."""
+    return f"extract-{extract.extract_id}"
+
+
+def _missing_in_lake(session: Session, lake: Lake, stream: Stream) -> int:
     dataset = DATASETS[stream.dataset]
     rows = lake.scan(dataset).filter(pl.col("source") == stream.source)
     extracts = ledger.current_append_extracts(session, [stream.stream_id])
@@ -56,25 +106,75 @@ def _missing_in_lake(session: Session, lake: Lake, stream: ledger.Stream) -> int
     return int(newest.join(rows.select(keys), on=keys, how="anti").select(pl.len()).collect().item())
 
 
-def _tampered_slices(session: Session, fact: Fact) -> Iterator[Difference]:
-    day = f"date_trunc('month', {quote(fact.anchor)})::date" if fact.grain == "month" else quote(fact.anchor)
+def _other_slices(session: Session, table: Table) -> Iterator[Tampered]:
+    """Slices with other rows than were published, by their number and the sum of their hashes."""
     found = session.fetch(
-        f"with held as (select source, {day} as day, count(*) as row_count, sum(row_hash)::text as checksum"
-        f" from mart.{quote(fact.name)} group by 1, 2)"
+        f"with held as (select {_slice_of(table)}, count(*) as row_count, sum(row_hash)::text as checksum"
+        f" from mart.{quote(table.name)} group by 1, 2)"
         " select source, day, published.row_count as want_rows, published.checksum as want_sum,"
         " held.row_count as have_rows, held.checksum as have_sum"
         " from held full join (select source, day, row_count, checksum from ops.slice where fact = $1) as published"
         " using (source, day) where published.row_count is distinct from 0 or held.row_count is not null",
-        fact.name,
+        table.name,
     )
     for row in found.iter_rows(named=True):
         have = _wrapped(int(row["have_sum"])) if row["have_sum"] is not None else 0
         if row["have_rows"] != row["want_rows"] or have != row["want_sum"]:
-            yield Difference(
-                f"{fact.name} {row['source']} {row['day']}",
-                f"{row['have_rows'] or 0:,} rows stand where {row['want_rows'] or 0:,} were published,"
-                " or their content differs",
-            )
+            yield Tampered(table.name, row["source"], row["day"], row["want_rows"] or 0, row["have_rows"] or 0)
+
+
+def _slice_of(table: Table) -> str:
+    if isinstance(table, Dimension):
+        return f"'{ALL_SOURCES}' as source, date '{UNDATED}' as day"
+    return f"source, {slice_day(table)} as day"
+
+
+def slice_day(fact: Fact) -> str:
+    """Day of the slice that a row belongs to, as SQL."""
+    return f"date_trunc('month', {quote(fact.anchor)})::date" if fact.grain == "month" else quote(fact.anchor)
+
+
+def _tampered_slices(session: Session, table: Table) -> Iterator[Tampered]:
+    others = {(found.source, found.day): found for found in _other_slices(session, table)}
+    for rows in altered_rows(session, table):
+        for source, day, count in rows.group_by(SOURCE, SLICE).len().iter_rows():
+            as_published = Tampered(table.name, source, day, count, count)
+            yield replace(others.pop((source, day), as_published), altered=count)
+    yield from others.values()
+
+
+def altered_rows(session: Session, table: Table) -> Iterator[pl.DataFrame]:
+    """Rows whose content does not come to their hash: what identifies them, and `_source` and `_slice` of their slice.
+
+    A fact is read some days at a time.
+    """
+    columns = hashed(table.contract)
+    identity, is_altered = list(table.contract.key()), hash_columns(columns) != pl.col("row_hash")
+    source, day = pl.lit(ALL_SOURCES), pl.lit(UNDATED)
+    portions: list[Portion] = [("true", ())]
+    if isinstance(table, Fact):
+        keys = {name: columns[name] for name in identity}
+        identity, is_altered = ["row_key"], is_altered | (hash_columns(keys, salt=[table.name]) != pl.col("row_key"))
+        source, day, portions = pl.col("source"), pl.col(table.anchor), list(_portions(session, table))
+        day = day.dt.truncate("1mo") if table.grain == "month" else day
+    names = ", ".join(map(quote, dict.fromkeys((*identity, *columns, "row_hash"))))
+    for condition, parameters in portions:
+        rows = session.fetch(f"select {names} from mart.{quote(table.name)} where {condition}", *parameters)
+        yield (
+            rows.cast(pl.Schema(columns)).filter(is_altered).select(*identity, source.alias(SOURCE), day.alias(SLICE))
+        )
+
+
+def _portions(session: Session, fact: Fact) -> Iterator[Portion]:
+    """Conditions that cut a fact into days that hold about as many rows as a chunk."""
+    sizes = session.fetch(
+        "select day, sum(row_count)::bigint as row_count from ops.slice where fact = $1 group by day order by day",
+        fact.name,
+    ).with_columns(chunk=pl.col("row_count").cum_sum() // CHUNK_ROWS)
+    for days in sizes.partition_by("chunk", maintain_order=True):
+        first, last = days["day"].min(), days["day"].max()
+        end = pl.select(pl.lit(last).dt.offset_by("1mo" if fact.grain == "month" else "1d")).item()
+        yield f"{quote(fact.anchor)} >= $1 and {quote(fact.anchor)} < $2", (first, end)
 
 
 def _wrapped(number: int) -> int:

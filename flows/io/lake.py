@@ -139,6 +139,14 @@ class Lake:
         except DeltaError:
             return DeltaTable(uri)
 
+    def appended(self, dataset: Dataset, transactions: Iterable[str]) -> set[str]:
+        """Those of some appends that the table has seen."""
+        try:
+            table = DeltaTable(f"{self._root}/{dataset.name}")
+        except TableNotFoundError:
+            return set()
+        return {transaction for transaction in transactions if table.transaction_version(transaction) is not None}
+
     def scan(self, dataset: Dataset, months: Iterable[str] | None = None) -> pl.LazyFrame:
         """Rows of a dataset, of some months only where they are given. Columns as in `lake_schema`.
 
