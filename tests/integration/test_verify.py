@@ -105,9 +105,9 @@ TAMPERED: dict[str, str] = {
     "a row too many": f"insert into {LINES} select (jsonb_populate_record(l, '{{\"row_key\": 5}}')).*"
     f" from {LINES} as l where po_id = 'P0'",
     "a row where nothing was": f"insert into {LINES} select (jsonb_populate_record(l,"
-    f' \'{{"row_key": 5, "ordered_on": "2025-01-01"}}\')).* from {LINES} as l where po_id = \'P0\'',
+    f' \'{{"row_key": 7, "ordered_on": "2025-01-01"}}\')).* from {LINES} as l where po_id = \'P0\'',
     "a source that nobody knows": f"insert into {LINES} select (jsonb_populate_record(l,"
-    f' \'{{"row_key": 5, "source": "mine"}}\')).* from {LINES} as l where po_id = \'P0\'',
+    f' \'{{"row_key": 6, "source": "mine"}}\')).* from {LINES} as l where po_id = \'P0\'',
     "a table emptied": f"delete from {LINES}",
     "a fact of months": "update mart.fct_budget_actual set actual_amount = 1",
     "a dimension": "update mart.dim_item set name = 'Nut' where item_id = 'I1'",
