@@ -8,11 +8,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.benchmarks import adventureworks, arrival, day, history
+from tests.benchmarks import adventureworks, arrival, backfill, day, history
 from tests.benchmarks.home import ROOT, BenchmarkError
 from tests.benchmarks.report import Report, Say, machine
 
-BENCHMARKS = ("day", "history", "adventureworks", "arrival")
+BENCHMARKS = ("day", "history", "backfill", "adventureworks", "arrival")
 
 
 def main(argv: Sequence[str] | None = None) -> list[Report]:
@@ -69,6 +69,8 @@ def _run(name: str, args: argparse.Namespace, say: Say) -> Report | str:
     folder = args.folder.resolve()
     if name == "day":
         return day.run(folder, args.size, args.at_once, say)
+    if name == "backfill":
+        return backfill.run(folder, args.size, args.at_once, say)
     if name == "history":
         return history.run(
             folder, args.size, args.at_once, say, months=args.months, rounds=args.rounds, daily=args.daily

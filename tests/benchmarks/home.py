@@ -65,9 +65,13 @@ class Home:
         """Run a module of the benchmarks; what it wrote as JSON, and `whole_s`."""
         out = self.folder / "measured.json"
         out.unlink(missing_ok=True)
-        whole = self.timed(sys.executable, "-m", module, str(out), *arguments)
+        whole = self.timed(*self.command(module, *arguments))
         found: dict[str, Any] = json.loads(out.read_text()) | {"whole_s": whole}
         return found
+
+    def command(self, module: str, *arguments: str) -> list[str]:
+        """The command that runs a module of the benchmarks in this home."""
+        return [sys.executable, "-m", module, str(self.folder / "measured.json"), *arguments]
 
     def timed(self, *command: str) -> float:
         """Seconds that a program takes from start to end."""

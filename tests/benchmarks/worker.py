@@ -1,7 +1,8 @@
-"""One night in a process of its own: `python -m tests.benchmarks.worker OUT.json [--apart] [--at-once N]`.
+"""One night in a process of its own: `python -m tests.benchmarks.worker OUT.json [--apart] [--at-once N] …`.
 
 With `--apart` everything that a night needs once (imports, migration, Great Expectations) is done and measured before
-the night; without it the night is as it comes. The home is said by OPSMART_HOME.
+the night; without it the night is as it comes. With `--backfill START END [--all]` it is a backfill instead. The home
+is said by OPSMART_HOME.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +30,8 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--apart", action="store_true")
     parser.add_argument("--at-once", type=int, default=2)
+    parser.add_argument("--backfill", type=date.fromisoformat, nargs=2, metavar=("START", "END"))
+    parser.add_argument("--all", action="store_true")
     args = parser.parse_args()
     process_began = psutil.Process().create_time()
     from flows.io import embedded_server
@@ -41,7 +45,10 @@ def main() -> None:
         startup |= _start_up(settings)
     cpu, server_cpu, began = cpu_seconds(), server_cpu_seconds(server.pid), time.perf_counter()
     with watched() as steps:
-        report = night(settings, args.at_once)
+        if args.backfill:
+            report = backfill(settings, args.at_once, *args.backfill, everything=args.all)
+        else:
+            report = night(settings, args.at_once)
     found = {
         "seconds": time.perf_counter() - began,
         "cpu_s": cpu_seconds() - cpu,
@@ -71,6 +78,26 @@ def night(settings: "Settings", at_once: int) -> "RunReport":
             for built in pool.map(pipe.build, tables()):
                 report.add_built(built)
         pipe.close(report)
+    return report
+
+
+def backfill(settings: "Settings", at_once: int, start: date, end: date, *, everything: bool) -> "RunReport":
+    """The steps of the flow `backfill` in its order."""
+    from flows import pipeline
+    from flows.io.span import Span
+    from flows.report import RunReport
+
+    report, span = RunReport("benchmark"), Span(start, end)
+    with (
+        pipeline.open(settings) as pipe,
+        pipe.recorded(f"benchmark-{uuid.uuid4()}", "benchmark", {}, report),
+        ThreadPoolExecutor(at_once) as pool,
+    ):
+        list(pool.map(pipe.take, pipe.pending_sources(span)))
+        pipe.mark(span, f"backfill {span}", everything=everything)
+        for tables in (pipe.dirty_dimensions, pipe.dirty_facts):
+            for built in pool.map(pipe.build, tables()):
+                report.add_built(built)
     return report
 
 
