@@ -20,12 +20,12 @@ import polars as pl
 from flows import events, startup
 from flows.io import closing, dirty, gates, ledger, news
 from flows.io.build import chunks, dirty_slices
-from flows.io.checks import Difference, LakeGap, Tampered, differences
+from flows.io.checks import Difference, differences
 from flows.io.journal import Journal
 from flows.io.lake import Lake
 from flows.io.pull import landed_again, load_sources, pull
 from flows.io.pull.deliveries import Delivery
-from flows.io.repair import redo, refill
+from flows.io.repair import Repair
 from flows.io.span import Span, to_mark
 from flows.io.staging.pseudonym import pseudonymiser
 from flows.io.tables import Advance, TableBuilder
@@ -374,20 +374,8 @@ class Pipeline:
 
     def repair(self, found: Sequence[Difference]) -> list[str]:
         """Give the lake what it lacks and dirty the slices that differ; what cannot be mended, in words."""
-        beyond: list[str] = []
-        for gap in (difference for difference in found if isinstance(difference, LakeGap)):
-            source = self._sources.get(gap.stream.source)
-            if source is None:
-                beyond.append(f"{gap.stream.source}: the source's folder is gone, so its bytes cannot be read")
-                continue
-            deliveries = pull(source, self._settings, with_queries=False).deliveries
-            landed = {(d.dataset, d.slot, d.revision, d.content_hash): d for d in deliveries}
-            pseudonym = pseudonymiser(self._settings.home)
-            beyond += refill(self._warehouse, self._lake, gap, source, landed, self._work, pseudonym)
-        tampered = [difference for difference in found if isinstance(difference, Tampered)]
-        for table in sorted({slice_.table for slice_ in tampered}):
-            redo(self._warehouse, table, [slice_ for slice_ in tampered if slice_.table == table])
-        return beyond
+        return Repair(self._settings, self._sources, self._warehouse, self._lake).mend(found)
+
 
 _DIRTY_ROWS = """
 with dirty as (

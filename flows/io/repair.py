@@ -1,22 +1,26 @@
 """Mending what `checks` finds: what the lake lacks is staged again, what was tampered with is built again."""
 
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import polars as pl
 
 from flows.io import dirty
-from flows.io.checks import SOURCE, LakeGap, Table, Tampered, altered_rows, append_id, slice_day
+from flows.io.checks import SOURCE, Difference, LakeGap, Table, Tampered, altered_rows, append_id, slice_day
 from flows.io.dirty import Change
 from flows.io.lake import Lake
 from flows.io.ledger import Extract
 from flows.io.publish import SLICE
+from flows.io.pull import pull
 from flows.io.pull.again import SEPARATOR
 from flows.io.pull.deliveries import Delivery
 from flows.io.spans import Seen
 from flows.io.stage import stage
+from flows.io.staging.pseudonym import pseudonymiser
 from flows.io.warehouse import ACCEPT_LOCK, Session, Warehouse, quote
+from flows.settings import Settings
 from schemas.catalog import DATASETS, DIMENSIONS, FACTS
 from schemas.errors import OpsmartError
 from schemas.registry import Fact
@@ -25,56 +29,59 @@ from schemas.source import Source
 REASON = "verify"
 
 
-def refill(
-    warehouse: Warehouse,
-    lake: Lake,
-    gap: LakeGap,
-    source: Source,
-    landed: Mapping[tuple[str, str, int, str], Delivery],
-    work: Path,
-    pseudonym: Callable[[pl.Series], pl.Series],
-) -> Iterator[str]:
-    """Append what the lake lacks, from the bytes in the landing store, and dirty the slices it concerns.
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """Mends an installation."""
 
-    `landed` has the source's deliveries by dataset, slot, revision and content hash. What cannot be staged again is
-    yielded, in words.
-    """
-    for extract in gap.extracts:
-        where = f"{extract.source} · {extract.dataset} · {extract.slot}"
-        delivery = landed.get(
-            (extract.dataset, extract.slot, extract.revision, extract.content_hash.partition(SEPARATOR)[0])
-        )
-        if delivery is None or not all(file.path.exists() for file in delivery.files):
-            yield f"{where}: its bytes are not in the landing store any more; restore it, or have it delivered again"
-            continue
-        folder = work / f"repair-{extract.extract_id}"
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            _append_again(warehouse, lake, extract, delivery, source, folder, pseudonym)
-        except OpsmartError as error:
-            yield f"{where}: {error}"
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    settings: Settings
+    sources: Mapping[str, Source]
+    warehouse: Warehouse
+    lake: Lake
 
+    def mend(self, found: Sequence[Difference]) -> list[str]:
+        """Give the lake what it lacks, from the landing store, and dirty slices that differ; what stays, in words."""
+        beyond = [text for gap in found if isinstance(gap, LakeGap) for text in self._refill(gap)]
+        tampered = [slice_ for slice_ in found if isinstance(slice_, Tampered)]
+        for table in sorted({slice_.table for slice_ in tampered}):
+            redo(self.warehouse, table, [slice_ for slice_ in tampered if slice_.table == table])
+        return beyond
 
-def _append_again(
-    warehouse: Warehouse,
-    lake: Lake,
-    extract: Extract,
-    delivery: Delivery,
-    source: Source,
-    folder: Path,
-    pseudonym: Callable[[pl.Series], pl.Series],
-) -> None:
-    dataset = DATASETS[extract.dataset]
-    staged = stage(delivery, source, dataset, folder, extract_id=extract.extract_id, pseudonym=pseudonym)
-    # All of its rows: those that were known then may be among the lost ones, and a row there twice is one row.
-    lake.append(dataset, staged.rows, append_id(extract))
-    with warehouse.session() as session:
-        # A night that ran meanwhile has built its slices without them.
-        session.lock(ACCEPT_LOCK)
-        dirty.mark(session, lake, extract, Change.of_staged(staged.rows), Seen(frozenset(), has_new_days=False))
-        session.commit()
+    def _refill(self, gap: LakeGap) -> Iterator[str]:
+        source = self.sources.get(gap.stream.source)
+        if source is None:
+            yield f"{gap.stream.source}: the source's folder is gone, so its bytes cannot be read"
+            return
+        landed = {
+            (delivery.dataset, delivery.slot, delivery.revision, delivery.content_hash): delivery
+            for delivery in pull(source, self.settings, with_queries=False).deliveries
+        }
+        for extract in gap.extracts:
+            where = f"{extract.source} · {extract.dataset} · {extract.slot}"
+            content_hash = extract.content_hash.partition(SEPARATOR)[0]
+            delivery = landed.get((extract.dataset, extract.slot, extract.revision, content_hash))
+            if delivery is None or not all(file.path.exists() for file in delivery.files):
+                yield f"{where}: its bytes are not in the landing store; restore it, or have it delivered again"
+                continue
+            try:
+                self._append_again(extract, delivery, source)
+            except OpsmartError as error:
+                yield f"{where}: {error}"
+
+    def _append_again(self, extract: Extract, delivery: Delivery, source: Source) -> None:
+        """Append all rows: those that were known then may be lost too, and a row in the lake twice is one row."""
+        pseudonym = pseudonymiser(self.settings.home)
+        with TemporaryDirectory(prefix="repair-", dir=self.settings.home / "work") as folder:
+            rows = stage(
+                delivery, source, DATASETS[extract.dataset], Path(folder),
+                extract_id=extract.extract_id, pseudonym=pseudonym,
+            ).rows  # fmt: skip
+            self.lake.append(DATASETS[extract.dataset], rows, append_id(extract))
+            with self.warehouse.session() as session:
+                # A night that ran meanwhile has built its slices without them.
+                session.lock(ACCEPT_LOCK)
+                nothing_new = Seen(frozenset(), has_new_days=False)
+                dirty.mark(session, self.lake, extract, Change.of_staged(rows), nothing_new)
+                session.commit()
 
 
 def redo(warehouse: Warehouse, name: str, found: Sequence[Tampered]) -> None:

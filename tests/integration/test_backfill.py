@@ -12,13 +12,11 @@ from pathlib import Path
 import pytest
 
 from flows import pipeline
-from flows.io.embedded_server import Server
 from flows.io.span import Span
 from flows.report import BuiltTable, PlannedTable, RunReport
 from flows.settings import child_environment
-from tests.conftest import fresh_database
 from tests.night import run_span
-from tests.shop import EVERY_TABLE, Shop, same_mart
+from tests.shop import EVERY_TABLE, Shop
 
 LINES = "select po_id, ordered_qty::bigint from mart.fct_purchase_order_line order by 1"
 SLICES = "select fact, source, day, generation, published_at from ops.slice order by 1, 2, 3"
@@ -198,31 +196,6 @@ def test_a_killed_backfill_goes_on_where_it_was(months: Shop) -> None:
     generations = months.fetch(f"select distinct generation from ops.slice where fact = '{FACT}'")
     assert len(generations) == 1
     assert months.night().is_empty
-
-
-def test_a_backfill_beside_a_night_makes_the_mart_of_one(months: Shop, server: Server, tmp_path: Path) -> None:
-    code = (
-        "import json, sys; from datetime import date; from flows.io.span import Span;"
-        " from flows.settings import load_settings; from tests.night import run_span, run_night;"
-        " values = json.loads(sys.argv[1]); settings = load_settings(**values | {'sources': tuple(values['sources'])});"
-        " run_span(settings, Span(date(2026, 1, 1), date(2026, 12, 31)), everything=True)"
-        " if sys.argv[2] == 'backfill' else run_night(settings)"
-    )
-    both = [
-        subprocess.Popen(
-            [sys.executable, "-c", code, json.dumps(months.as_values()), what],
-            cwd=Path(__file__).parents[2], env=child_environment({}), stderr=subprocess.PIPE, text=True,
-        )
-        for what in ("backfill", "night")
-    ]  # fmt: skip
-    for process in both:
-        _, error = process.communicate(timeout=240)
-        assert (process.returncode, error) == (0, "")
-    assert months.fetch("select state, count(*) from ops.extract group by state") == [("accepted", 6)]
-    assert months.night().is_empty
-    with fresh_database(server) as url, months.at(tmp_path / "one", url) as other:
-        other.good_night()
-        same_mart(months.mart(), other.mart())
 
 
 def test_repull_reads_again_what_looks_unchanged(months: Shop) -> None:
