@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from flows import pipeline
 from flows.io import accept, build, lake, publish, stage, tables, take
 from flows.io.pull import store
+from flows.io.span import Span
 from flows.pipeline import Pipeline
 from flows.settings import load_settings
 from schemas.catalog import FACTS
