@@ -6,7 +6,7 @@ seconds. Here they are claimed as a worker claims them, so that each is done onc
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -29,7 +29,7 @@ GATHER = timedelta(seconds=1)
 LOOK_S = 0.5
 """How often Prefect is asked for runs that are due; within the time that others are waited for, it costs no time."""
 
-PATIENCE_S = 5.0
+PATIENCE_S = 1.0
 """How long a Prefect server that does not answer is left alone."""
 
 SEND_LIMIT_S = 5.0
@@ -47,9 +47,8 @@ _log = logging.getLogger(__name__)
 class Arrivals:
     """Claims the runs that are due and does them, one after the other."""
 
-    def __init__(self, settings: Settings, revive: Callable[[], object]) -> None:
-        """`revive` has the Prefect server running again where it has ended."""
-        self._settings, self._revive = settings, revive
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._asked_until = datetime.now(UTC)
 
     def run(self, stop: threading.Event) -> None:
@@ -71,7 +70,6 @@ class Arrivals:
                         self._run(client, stop)
                 except HTTPError as error:
                     _log.warning("Prefect does not answer (%s); asked again soon.", type(error).__name__)
-                    self._revive()
                     stop.wait(PATIENCE_S)
             _send_rest()
 

@@ -22,6 +22,8 @@ from schemas.errors import OpsmartError
 POOL = "operations"
 WORKER_FILE = "worker.json"
 STOP_TIMEOUT_S = 60.0
+LOOK_S = 5.0
+"""How often it is seen to that the servers run."""
 
 
 class ServeError(OpsmartError):
@@ -71,8 +73,13 @@ def _serve(installation: startup.Installation) -> ExitCode:
     log = settings.home / "logs" / "worker.log"
     worker = _start_worker(environment, settings.project_root, log)
     remember_process(prefect.folder / WORKER_FILE, worker.pid)
-    arrivals = Arrivals(settings, lambda: startup.prefect_server(settings).ensure_running())
-    threads = [_Thread(_watcher(installation).run, stop), _Thread(arrivals.run, stop)]
+
+    def keep_up(stop: threading.Event) -> None:
+        while not stop.wait(LOOK_S):
+            startup.prefect_server(settings).ensure_running()
+
+    parts = (_watcher(installation).run, Arrivals(settings).run, keep_up)
+    threads = [_Thread(part, stop) for part in parts]
     while not stop.wait(0.5) and worker.poll() is None and all(thread.is_alive() for thread in threads):
         pass
     is_asked = stop.is_set()

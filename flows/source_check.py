@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from flows.io.pull import pull
+from flows.io.pull import pull, unmatched_files
 from flows.io.pull.deliveries import Delivery
 from flows.io.stage import Staged, stage
 from flows.io.staging.mapping import analyse
@@ -84,7 +84,7 @@ def check_source(source: Source, settings: Settings, *, newest: int) -> SourceCh
             check.errors.append(str(error))
         checks.append(check)
     odd = [f"{file}: its name says no slot" for file in pulled.odd]
-    return SourceCheck(checks, [str(error) for error in pulled.failed] + odd, pulled.unmatched)
+    return SourceCheck(checks, [str(error) for error in pulled.failed] + odd, unmatched_files(source, settings.landing))
 
 
 def _unfit_for_append(dataset: str, source: Source) -> list[str]:

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 import xlsxwriter
 
-from flows.io.pull import slots
+from flows.io.pull import slots, unmatched_files
 from schemas.errors import ExtractError, SourceError, StorageError
 from tests.sources import HEADER, NOW, ROW, TestSource, make_source, po_lines
 
@@ -50,7 +50,7 @@ def test_a_name_without_slot_is_reported(tmp_path: Path) -> None:
     source.land("notes.txt", "hello")
     pulled = source.pull()
     assert pulled.deliveries == []
-    assert pulled.unmatched == ["notes.txt"]
+    assert unmatched_files(source.source, source.settings.landing) == ["notes.txt"]
     assert sorted(pulled.odd) == ["lines_2026-02-31.csv", "lines_today.csv"]
 
 

@@ -10,7 +10,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import samples
-from flows.io.pull import load_sources, pull
+from flows.io.pull import load_sources, pull, unmatched_files
 from flows.io.stage import Staged, stage
 from flows.settings import load_settings
 from samples import Company, Delivery
@@ -197,7 +197,7 @@ def staged(
     now = datetime(2026, 1, 1, tzinfo=UTC)
     for source in sources.values():
         pulled = pull(source, settings, now=now)
-        assert not pulled.unmatched
+        assert not unmatched_files(source, settings.landing)
         assert not pulled.odd
         assert not pulled.waiting
         for number, one in enumerate(pulled.deliveries):

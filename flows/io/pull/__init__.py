@@ -6,26 +6,25 @@ from datetime import UTC, datetime
 from flows.io.pull.again import landed_again
 from flows.io.pull.database import pull_queries
 from flows.io.pull.deliveries import Delivery, group_deliveries
-from flows.io.pull.files import pull_files
+from flows.io.pull.files import pull_files, unmatched_files
 from flows.io.pull.sources import load_source, load_sources
 from flows.io.pull.store import Glance, Store
 from flows.settings import Settings
 from schemas.errors import ExtractError
 from schemas.source import Source
 
-__all__ = ["Delivery", "Pulled", "landed_again", "load_source", "load_sources", "pull"]
+__all__ = ["Delivery", "Pulled", "landed_again", "load_source", "load_sources", "pull", "unmatched_files"]
 
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
     """What a source has delivered so far.
 
-    `deliveries` are complete or waiting for files, oldest first; `unmatched` are files that no table's path matches,
-    `odd` those that one matches but whose names say no slot, `failed` what could not be pulled.
+    `deliveries` are complete or waiting for files, oldest first; `odd` are files whose names say no slot, `failed` what
+    could not be pulled.
     """
 
     deliveries: list[Delivery]
-    unmatched: list[str] = field(default_factory=list)
     odd: list[str] = field(default_factory=list)
     failed: list[ExtractError] = field(default_factory=list)
 
@@ -66,7 +65,7 @@ def pull(
     moment = now or datetime.now(UTC)
     secrets = {name: value.get_secret_value() for name, value in settings.secrets.items()}
     with store.opened_log(source.name) as log:
-        unmatched = pull_files(source, settings.landing, store, log, moment, reread=reread)
+        pull_files(source, settings.landing, store, log, moment, reread=reread)
         failed = pull_queries(source, store, log, secrets, moment) if with_queries else []
         deliveries, odd = group_deliveries(source, log, store)
-    return Pulled(deliveries, unmatched, odd, failed)
+    return Pulled(deliveries, odd, failed)

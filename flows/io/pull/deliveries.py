@@ -1,10 +1,13 @@
 """Landed files grouped to deliveries: one per dataset, slot and revision."""
 
+import fnmatch
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from pathlib import Path, PurePosixPath
+from functools import cache
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from flows.expected import business_day
@@ -115,20 +118,24 @@ def _landed(source: Source, name: str, log: Log) -> _Landed:
 
 
 def _matches(name: str, pattern: str) -> bool:
-    if name == pattern:
-        return True
-    if not any(mark in pattern for mark in "*?["):
-        return False
     parts = pattern.split("/")
     if "**" not in parts:
-        return name.count("/") == pattern.count("/") and PurePosixPath(name).match(pattern)
-    # Path.match knows no `**` before Python 3.13: it stands for any number of folders.
+        names, wanted = name.split("/"), _parts(pattern)
+        is_like = len(names) == len(wanted) and all(map(re.Pattern.match, wanted, names))
+        return is_like or name == pattern
+    # It stands for any number of folders.
     at = parts.index("**")
     folders = name.split("/")
     spare = len(folders) - (len(parts) - 1)
     return any(
         _matches(name, "/".join(parts[:at] + ["*"] * count + parts[at + 1 :])) for count in range(max(spare, 0) + 1)
     )
+
+
+@cache
+def _parts(pattern: str) -> list[re.Pattern[str]]:
+    """An expression for each part of a path: a source has thousands of files to be matched each time."""
+    return [re.compile(fnmatch.translate(part)) for part in pattern.split("/")]
 
 
 Slots = Mapping[str, Slot]

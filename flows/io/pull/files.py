@@ -72,15 +72,10 @@ def arrived(source: Source, landing: Path, log: Log, *, with_remote: bool) -> Ar
     return Arrived(complete, min((rest_s for rest_s in waits if rest_s < math.inf), default=None))
 
 
-def pull_files(
-    source: Source, landing: Path, store: Store, log: Log, now: datetime, *, reread: bool = False
-) -> list[str]:
+def pull_files(source: Source, landing: Path, store: Store, log: Log, now: datetime, *, reread: bool = False) -> None:
     """Land the source's files that are new or changed, and note those that are gone.
 
     With `reread` files are read though they look unchanged: size, time and inode can deceive.
-
-    Returns:
-        Files below the source's landing folder that no table's path matches.
 
     Raises:
         SourceError: A path leads out of the landing folder.
@@ -89,12 +84,18 @@ def pull_files(
     """
     folder = landing / source.name
     found = {file.name: file for file in _find(source, folder)}
+    looked_at = [
+        file
+        for file in found.values()
+        # a remote place is asked for each file, several at a time
+        if reread or file.name.startswith(REMOTE) or not _is_unchanged(file, log.get(file.name), store)
+    ]
     with ThreadPoolExecutor(THREADS) as pool:
-        landed = pool.map(lambda file: _land(file, log.get(file.name), store, now, reread=reread), found.values())
-        for name, result in zip(found, landed, strict=True):
+        landed = pool.map(lambda file: _land(file, log.get(file.name), store, now, reread=reread), looked_at)
+        for file, result in zip(looked_at, landed, strict=True):
             if result is None:
                 continue
-            entry = log.setdefault(name, PathLog())
+            entry = log.setdefault(file.name, PathLog())
             stat, content = result
             entry.note(content)
             entry.stat = stat
@@ -102,11 +103,17 @@ def pull_files(
         if name not in found and not name.startswith("query:") and entry.newest is not None:
             entry.note(Landing("", now))
             entry.stat = ()
-    markers = [table.done_marker.replace("{name}", "*") for table in source.tables.values() if table.done_marker]
+
+
+def unmatched_files(source: Source, landing: Path) -> list[str]:
+    """Files below a source's landing folder that no table's path matches."""
+    folder = landing / source.name
+    found = {file.name for file in _find(source, folder, with_remote=False)}
+    markers = [table.done_marker for table in source.tables.values()]
     return sorted(
         name
         for name in _below(folder)
-        if name not in found and not any(fnmatch.fnmatch(PurePosixPath(name).name, marker) for marker in markers)
+        if name not in found and not any(_is_marker(PurePosixPath(name).name, marker) for marker in markers)
     )
 
 
@@ -189,14 +196,19 @@ def _land(
     """The file's stat and content, None where it is unchanged or still being written."""
     with _readable(file.name):
         before = file.stat()
-        is_kept = known is not None and known.newest is not None and store.path(known.newest.sha256).exists()
-        if not reread and known is not None and known.stat == before and is_kept:
-            return None
-        if not _is_complete(file):
+        if (not reread and _is_unchanged(file, known, store)) or not _is_complete(file):
             return None
         with file.read() as content:
             landing = store.put(content, now)
         return (before, landing) if file.stat() == before else None
+
+
+def _is_unchanged(file: _Found, known: PathLog | None, store: Store) -> bool:
+    """Whether a file is as it was when it landed, and its bytes are still there."""
+    if known is None or known.newest is None:
+        return False
+    with _readable(file.name):
+        return known.stat == file.stat() and store.path(known.newest.sha256).exists()
 
 
 def _is_complete(file: _Found) -> bool:

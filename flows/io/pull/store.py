@@ -12,7 +12,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import IO
@@ -178,7 +178,16 @@ def _as_json(log: Log) -> dict[str, object]:
     return {
         name: {
             "stat": list(entry.stat),
-            "landings": [asdict(item) | {"landed_at": item.landed_at.isoformat()} for item in entry.landings],
+            "landings": [
+                # not asdict, which copies deeply: there are thousands
+                {
+                    "sha256": item.sha256,
+                    "landed_at": item.landed_at.isoformat(),
+                    "size": item.size,
+                    "has_nul": item.has_nul,
+                }
+                for item in entry.landings
+            ],
         }
         for name, entry in log.items()
     }
