@@ -1,6 +1,6 @@
 """Current rows: what the ledger calls current, read from the lake."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Protocol
 
@@ -123,11 +123,28 @@ def current_rows(
     gone, and says so in is_deleted.
     """
     frames = [
-        _of_stream(session, lake, dataset, stream, which.of(session, stream), with_gone=with_gone)
+        _at_one_moment(
+            session,
+            stream,
+            lambda stream: _of_stream(session, lake, dataset, stream, which.of(session, stream), with_gone=with_gone),
+        )
         for stream in ledger.streams(session, dataset.name)
         if source in (None, stream.source) and stream.accept_count
     ]
     return pl.concat(frames) if frames else pl.LazyFrame(schema=lake_schema(dataset))
+
+
+def _at_one_moment(session: Session, stream: Stream, read: Callable[[Stream], pl.LazyFrame]) -> pl.LazyFrame:
+    """What several queries of a stream yield while no delivery of it is accepted: else they are asked again.
+
+    A delivery that changes no row dirties no slice, and yet it moves the orders by which the queries' parts are joined.
+    """
+    while True:
+        rows = read(stream)
+        now = next(one for one in ledger.streams(session, stream.dataset) if one.stream_id == stream.stream_id)
+        if now.accept_count == stream.accept_count:
+            return rows
+        stream = now
 
 
 def _of_stream(

@@ -3,15 +3,21 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+import polars as pl
+import pytest
+
 from flows import runs
-from flows.io import dirty, publish
+from flows.io import dirty, ledger, publish
 from flows.io.build import FactBuilder, chunks, dirty_slices
+from flows.io.current import Everything, current_rows
 from flows.io.embedded_server import Server
 from flows.io.lake import Lake
-from schemas.catalog import FACTS
+from flows.io.warehouse import Session
+from schemas.catalog import DATASETS, FACTS
 from tests.conftest import fresh_database
 from tests.dying_night import ended, night_beside, rebuilds_beside
 from tests.shop import Shop, same_mart
+from transforms.common.accept import Scope
 
 FACT = FACTS["fct_purchase_order_line"]
 TARGET = publish.Target(FACT.name, ("row_key",), FACT.anchor, is_monthly=False, logic_version=FACT.logic_version)
@@ -84,6 +90,31 @@ def test_a_build_that_was_overtaken_is_dropped(shop: Shop) -> None:
     assert shop.fetch(LINES) == [("P1", 9), ("P2", 5)]
     assert shop.fetch(generations) == before
     assert shop.night().is_empty
+
+
+def test_rows_are_read_as_they_were_before_a_delivery_or_as_they_are_after_it(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several queries read a stream. A delivery that changes no row may still change what they have to do with."""
+    shop.source(purchase_order_line="snapshot")
+    shop.land("purchase_order_line", "2026-03-10", {"po_id": "P1"}, {"po_id": "P2"})
+    shop.land("purchase_order_line", "2026-03-31", {"po_id": "P2"})
+    shop.good_night()
+    # P1 was there on a day between, and is gone since: nothing is to be built for it.
+    shop.land("purchase_order_line", "2026-03-20", {"po_id": "P1"}, {"po_id": "P2"})
+    scopes, nights = ledger.scopes, [shop.good_night]
+
+    def overtaken(session: Session, stream: ledger.Stream, orders: pl.DataFrame) -> list[Scope]:
+        found = scopes(session, stream, orders)
+        if nights:
+            nights.pop()()
+        return found
+
+    monkeypatch.setattr(ledger, "scopes", overtaken)
+    with shop.warehouse.session() as session:
+        rows = current_rows(session, Lake(shop.settings.lake), DATASETS["purchase_order_line"], Everything()).collect()
+    assert nights == []
+    assert rows["po_id"].to_list() == ["P2"]
 
 
 def test_older_logic_publishes_nothing_over_newer(shop: Shop) -> None:
