@@ -42,6 +42,14 @@ _TYPES: dict[str, pl.DataType] = {
 
 _READ_AS = {postgres.types[name].oid: dtype for name, dtype in _TYPES.items()}
 
+_SETTINGS = """
+set timezone to 'UTC';
+set tcp_keepalives_idle to 60;
+set tcp_keepalives_interval to 10;
+set tcp_keepalives_count to 3
+"""
+"""A machine that died must not keep its locks for the two hours after which TCP would notice by default."""
+
 
 def quote(identifier: str) -> str:
     """A quoted SQL identifier."""
@@ -206,7 +214,7 @@ class Warehouse:
 
 def _connect(url: str) -> Any:
     connection = psycopg.connect(url)
-    connection.execute("set timezone to 'UTC'")
+    connection.execute(_SETTINGS)
     connection.commit()
     # Statements are not prepared by themselves: temporary tables change under them, and poolers mix them up.
     connection.prepare_threshold = None

@@ -83,6 +83,12 @@ def test_what_is_not_committed_is_gone(warehouse: Warehouse) -> None:
         assert session.value("select 1") == 1
 
 
+def test_the_locks_of_a_machine_that_died_are_free_in_a_minute_and_a_half(session: Session) -> None:
+    names = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count")
+    idle, interval, count = (int(session.value(f"select current_setting('{name}')")) for name in names)
+    assert idle + interval * count <= 90
+
+
 def test_a_server_that_restarts_is_waited_for(tmp_path: Path) -> None:
     settings_ = load_settings(home=tmp_path / "home")
     url = embedded_server.ensure_running(settings_).url("admin", "postgres")
