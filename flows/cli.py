@@ -29,6 +29,7 @@ for verb in (cli_run.nightly, cli_run.backfill, cli_run.rebuild, cli_run.serve, 
     app.command(verb)
 for verb in (cli_look.status, cli_look.verify):
     app.command(verb)
+app.command(cli_look.as_known_at)
 app.command(cli_look.quarantine)
 app.command(cli_source.source)
 app.command(cli_warehouse.warehouse)

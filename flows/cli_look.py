@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cyclopts
@@ -9,8 +11,6 @@ import cyclopts
 from flows.report import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from datetime import date
-
     from flows.io.warehouse import Session
     from schemas.source import Source
 
@@ -27,8 +27,6 @@ def status(*, json: bool = False) -> ExitCode:
     json
         Print JSON.
     """
-    from datetime import UTC, datetime
-
     from flows import console
     from flows.io import look
     from schemas.catalog import DIMENSIONS, FACTS
@@ -91,6 +89,41 @@ def verify(*, repair: bool = False, json: bool = False) -> ExitCode:
     else:
         console.out.print("To mend that: opsmart verify --repair")
     return ExitCode.FAILED if beyond or (found and not repair) else ExitCode.OK
+
+
+def as_known_at(table: str, moment: datetime, /, *, to: Path) -> ExitCode:
+    """Write a fact, a dimension or a dataset as it was known at some moment, from what had landed by then.
+
+    It is taken and built once more beside the mart, which takes as long as loading what the table reads did.
+
+    Parameters
+    ----------
+    table
+        fct_…, dim_… or a dataset.
+    moment
+        As in 2026-03-31T06:00+02:00; UTC where it has no offset.
+    to
+        File to write: .parquet or .csv
+    """
+    from flows import console
+    from flows.as_known import as_known_at as rows_as_known_at
+    from flows.settings import load_settings
+    from schemas.catalog import DATASETS, DIMENSIONS, FACTS
+
+    known = [*FACTS, *DIMENSIONS, *DATASETS]
+    if table not in known:
+        raise UsageError(f"There is no table or dataset {table!r}.", remedy=f"known: {', '.join(known)}")
+    if to.suffix not in (".parquet", ".csv"):
+        raise UsageError(f"{to} is neither .parquet nor .csv.", remedy="name a file that ends so")
+    settings = load_settings()
+    with console.waiting(f"Building {table} as known at {moment} …"):
+        rows = rows_as_known_at(settings, moment if moment.tzinfo else moment.replace(tzinfo=UTC), table)
+    if to.suffix == ".csv":
+        rows.write_csv(to)
+    else:
+        rows.write_parquet(to)
+    console.out.print(f"{rows.height:,} rows written to {to}", markup=False)
+    return ExitCode.OK
 
 
 @quarantine.command(name="list")
@@ -216,8 +249,6 @@ def _show(title: str, rows: Sequence[dict[str, Any]], texts: Sequence[str], numb
 
 def _spans(days: "Sequence[date]") -> str:
     """Days in words: the newest three stretches of days that follow each other."""
-    from datetime import timedelta
-
     spans: list[list[date]] = []
     for day in days:
         if spans and day - spans[-1][-1] == timedelta(days=1):
@@ -230,8 +261,6 @@ def _spans(days: "Sequence[date]") -> str:
 
 
 def _cell(value: Any) -> str:
-    from datetime import datetime
-
     if value is None:
         return ""
     if isinstance(value, datetime):

@@ -121,6 +121,10 @@ class Pipeline:
         finally:
             self._journal.end(state, datetime.now(UTC))
 
+    def have(self, source: str, deliveries: list[Delivery]) -> None:
+        """Have these deliveries of a source pending, whatever else it has delivered."""
+        self._pending[source] = deliveries
+
     def pending_sources(
         self, span: Span | None = None, *, with_queries: bool = True, repull: bool = False
     ) -> list[str]:

@@ -12,7 +12,7 @@ from flows.report import ExitCode
 from tests.flows.conftest import Home
 
 VERBS = [
-    ("nightly",), ("backfill",), ("rebuild",), ("serve",), ("watch",), ("status",), ("verify",),
+    ("nightly",), ("backfill",), ("rebuild",), ("serve",), ("watch",), ("status",), ("verify",), ("as-known-at",),
     ("sample",), ("sample", "write"),
     ("quarantine",), ("quarantine", "list"), ("quarantine", "show"),
     ("source",), ("source", "new"), ("source", "check"), ("source", "list"),
@@ -56,6 +56,9 @@ def test_help_takes_less_than_half_a_second():
         ["backfill", "--start", "2026-01-01", "--end", "2026-01-02", "--source", "nobody"],
         ["backfill", "--start", "2026-01-01", "--end", "2026-01-02", "--dataset", "orders"],
         ["backfill", "--start", "2026-01-01", "--end", "2026-01-02", "--fact", "fct_nothing"],
+        ["as-known-at", "fct_nothing", "2026-03-31", "--to", "x.parquet"],
+        ["as-known-at", "fct_budget", "2026-03-31", "--to", "x.xlsx"],
+        ["as-known-at", "fct_budget", "yesterday", "--to", "x.csv"],
         ["rebuild"],
         ["rebuild", "--fact", "fct_nothing"],
         ["rebuild", "--stale", "--fact", "fct_budget"],

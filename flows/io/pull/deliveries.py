@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from flows.expected import business_day
 from flows.io.pull.files import REMOTE
 from flows.io.pull.slots import Slot, newest_up_to, read_slot
-from flows.io.pull.store import Landing, Log, Store
+from flows.io.pull.store import Landing, Log, PathLog, Store
 from flows.io.staging.mapping import analyse
 from schemas.source import Bounds, Source
 
@@ -97,6 +97,20 @@ def group_deliveries(source: Source, log: Log, store: Store) -> tuple[list[Deliv
         named = {table: slots[table] for table in tables if source.tables[table].slot}
         found += _by_slot(source, dataset, own, named, store) if named else _by_moment(source, dataset, own, store)
     return sorted(found, key=lambda delivery: (delivery.as_of, delivery.revision, delivery.landed_at)), odd
+
+
+def deliveries_at(source: Source, landing: Path, moment: datetime) -> list[Delivery]:
+    """Deliveries of a source as its log would have shown them at a moment.
+
+    Raises:
+        SourceError: A mapping SELECT is wrong.
+    """
+    store = Store(landing)
+    until = {
+        name: PathLog(entry.stat, [item for item in entry.landings if item.landed_at <= moment])
+        for name, entry in store.read_log(source.name).items()
+    }
+    return group_deliveries(source, until, store)[0]
 
 
 def _landed(source: Source, name: str, log: Log) -> _Landed:
