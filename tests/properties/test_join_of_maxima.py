@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import polars as pl
 import pytest
@@ -86,6 +87,7 @@ class RealLedger:
     def __init__(self, warehouse: Warehouse, folder: Path, source: str) -> None:
         self.warehouse, self.folder, self.source = warehouse, folder, source
         self.lake = Lake(folder / "lake")
+        self.take = accept
         folder.mkdir(parents=True)
 
     def accept(self, given: Given) -> None:
@@ -124,7 +126,7 @@ class RealLedger:
             },
             gives_coverage=given.gives_coverage,
         )
-        accept(self.warehouse, self.lake, extract, staged, datetime.now(UTC))
+        self.take(self.warehouse, self.lake, extract, staged, datetime.now(UTC))
 
     def _staged(self, given: Given, extract_id: int) -> pl.DataFrame:
         frame = pl.DataFrame([_values(row) for row in given.rows], schema_overrides={"is_deleted": pl.Boolean})
@@ -194,3 +196,19 @@ def test_lake_and_ledger_forget_the_order_of_arrival(
     assert real.present() == want.present
     some_days = sorted({day for day, _ in want.present.values()})[:1]
     assert real.present(some_days) == {k: v for k, v in want.present.items() if v[0] in some_days}
+
+
+def test_a_delivery_that_two_processes_take_at_once_is_accepted_once(
+    warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lock of a delivery is lost with its connection; what was decided first, its coverage too, stays."""
+
+    def accept_twice(*arguments: Any) -> None:
+        accept(*arguments)
+        accept(*arguments)
+
+    real = RealLedger(warehouse, tmp_path / "home", "twice")
+    monkeypatch.setattr(real, "take", accept_twice)
+    real.accept(Given("snapshot", 0, 0, 0, (Row(0, 0, 1), Row(1, 0, 1))))
+    with warehouse.session() as session:
+        assert session.fetch("select accept_count, key_count from ops.stream").rows() == [(1, 2)]
