@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
+import polars as pl
 import psycopg
 import pytest
 
@@ -118,6 +119,16 @@ def test_a_rebuild_brings_back_what_somebody_deleted(practised: Home):
     practised.opsmart("rebuild", "--fact", "fct_goods_receipt")
     assert _mart(practised, query) == rows
     practised.opsmart("verify")
+
+
+def test_a_table_as_it_is_known_now_is_the_table(practised: Home):
+    file = practised.folder / "receipts.parquet"
+    said = practised.opsmart("as-known-at", "fct_goods_receipt", "2100-01-01", "--to", str(file))
+    rows = _mart(practised, "select row_key, row_hash from mart.fct_goods_receipt order by 1")
+    assert pl.read_parquet(file).select("row_key", "row_hash").sort("row_key").rows() == rows
+    assert f"{len(rows):,} rows" in said
+    databases = "select count(*) from pg_database where datname like 'known%'"
+    assert _ledger(practised, databases) == [(0,)]
 
 
 def test_status_and_quarantine_tell_what_is_there(practised: Home):
