@@ -3,6 +3,7 @@
 Staging does not depend on what came before, so each extract is staged once and accepted thousands of times.
 """
 
+import atexit
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -66,7 +67,9 @@ class StagedExtract:
 @cache
 def extracts_of(seed: int) -> tuple[StagedExtract, ...]:
     """Every extract of a tiny company, in the order of their slots."""
-    settings = load_settings(home=Path(mkdtemp(prefix="opsmart-extracts-")))
+    home = Path(mkdtemp(prefix="opsmart-extracts-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    settings = load_settings(home=home)
     for delivery in samples.tiny(seed).deliveries(dirt=DIRT):
         delivery.write(settings.landing)
     found = []
