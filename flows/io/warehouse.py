@@ -36,6 +36,7 @@ _TYPES: dict[str, pl.DataType] = {
     "int8": pl.Int64(),
     "float8": pl.Float64(),
     "date": pl.Date(),
+    "timestamp": pl.Datetime("us"),
     "timestamptz": pl.Datetime("us", "UTC"),
 }
 """PostgreSQL's types and what they are read as; all others are read as text."""

@@ -26,6 +26,7 @@ _CELLS: dict[str, tuple[str, pl.DataType, st.SearchStrategy[object]]] = {
     "key": ("bigint", pl.Int64(), st.integers(-(2**63), 2**63 - 1)),
     "share": ("double precision", pl.Float64(), st.floats(allow_nan=False, allow_infinity=False)),
     "day": ("date", pl.Date(), st.dates()),
+    "clock": ("timestamp", pl.Datetime("us"), st.datetimes()),
     "moment": ("timestamptz", pl.Datetime("us", "UTC"), st.datetimes(timezones=st.just(UTC))),
     "word": ("text", pl.String(), _TEXT),
     "amount": ("numeric(18,4)", pl.Decimal(18, 4), st.decimals(-(10**13), 10**13, places=4)),
