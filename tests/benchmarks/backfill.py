@@ -1,6 +1,7 @@
 """Two years of the sample company taken by one backfill, beside one large night; killed once, and gone on with."""
 
 import time
+from collections.abc import Callable
 from contextlib import closing
 from datetime import date
 from pathlib import Path
@@ -52,14 +53,19 @@ def run(folder: Path, size: float, at_once: int, say: Say) -> Report:
         say(brief(found["again from the lake (--all)"]))
     with opened(folder / "work" / "backfill-killed") as home:
         home.land(years)
-        killed = _killed(home, at_once, found["backfill of two years"]["whole_s"] / 2)
+        extracts = found["backfill of two years"]["extracts"]
+        killed = _killed(home, at_once, lambda done: done["extracts"] >= extracts / 2)
         say(f"killed with {killed['extracts']} extracts accepted")
         found["the rest after a kill"] = _backfill(home, at_once)
         say(brief(found["the rest after a kill"]))
         first = _done(home)
         killed["twice"] = first["accepts"] - first["extracts"]
-        cut_short = _killed(home, at_once, found["again from the lake (--all)"]["whole_s"] * 0.7, "--all")
-        finished = {name: at for name, at in cut_short["slices"].items() if at != first["slices"][name]}
+
+        def published(done: dict[str, Any]) -> dict[Any, str]:
+            return {name: at for name, at in done["slices"].items() if at != first["slices"][name]}
+
+        cut_short = _killed(home, at_once, lambda done: len(published(done)) >= len(first["slices"]) / 2, "--all")
+        finished = published(cut_short)
         say(f"killed with {len(finished)} of {len(first['slices'])} slices built again")
         found["the rest of --all after a kill"] = _backfill(home, at_once, "--all")
         say(brief(found["the rest of --all after a kill"]))
@@ -73,11 +79,14 @@ def _backfill(home: Home, at_once: int, *options: str) -> dict[str, Any]:
     return home.run("tests.benchmarks.worker", *arguments)
 
 
-def _killed(home: Home, at_once: int, after_s: float, *options: str) -> dict[str, Any]:
-    """A backfill that is killed with SIGKILL after some seconds; what had been finished by then."""
+def _killed(home: Home, at_once: int, is_far: Callable[[dict[str, Any]], bool], *options: str) -> dict[str, Any]:
+    """A backfill that is killed with SIGKILL once it is far enough; what had been finished by then."""
     arguments = ["--apart", "--at-once", str(at_once), "--backfill", str(START), str(END), *options]
+    # The ledger is asked before the backfill may have made it.
+    startup.migrate(home.settings)
     process = psutil.Popen(home.command("tests.benchmarks.worker", *arguments), cwd=ROOT, env=home.environment())
-    time.sleep(after_s)
+    while process.poll() is None and not is_far(_done(home)):
+        time.sleep(0.2)
     process.kill()
     process.wait()
     return _done(home)
