@@ -1,5 +1,8 @@
 """Errors a person can act on: what happened, where, and what to do."""
 
+_PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"}
+"""Control characters and what shows them: a file's text is quoted, and PostgreSQL refuses NUL."""
+
 
 class OpsmartError(Exception):
     """Base of every error that is somebody's to mend; shown without a traceback.
@@ -8,6 +11,7 @@ class OpsmartError(Exception):
     """
 
     def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
+        what, where, remedy = (text.translate(_PICTURES) for text in (what, where, remedy))
         self.what, self.where, self.remedy = what, where, remedy
         super().__init__(
             "\n".join(part for part in (what, where and f"  where: {where}", remedy and f"  do: {remedy}") if part)

@@ -13,6 +13,13 @@ _OWNERS: dict[str, Role] = {DATABASE: "loader", PREFECT_DATABASE: "prefect"}
 _EXTENSIONS = {PREFECT_DATABASE: ("pg_trgm",)}
 """Prefect's own migrations index by trigrams."""
 
+_LARGE_OBJECT_WRITERS = """
+select oid::regprocedure::text from pg_proc
+where pronamespace = 'pg_catalog'::regnamespace and proname = any(array[
+    'lo_creat', 'lo_create', 'lo_from_bytea', 'lo_put', 'lo_truncate', 'lo_truncate64', 'lo_unlink', 'lowrite'
+])
+"""
+
 
 def prepare(server: Server, passwords: Mapping[Role, str]) -> None:
     """Create what is missing and set every password to its file's; may be repeated."""
@@ -28,6 +35,10 @@ def prepare(server: Server, passwords: Mapping[Role, str]) -> None:
         with psycopg.connect(server.url("admin", database), autocommit=True) as connection:
             for extension in extensions:
                 connection.execute(sql.SQL("create extension if not exists {}").format(sql.Identifier(extension)))
+    with psycopg.connect(server.url("admin", DATABASE), autocommit=True) as connection:
+        # PostgreSQL lets everybody make large objects, readers too.
+        for (function,) in connection.execute(_LARGE_OBJECT_WRITERS).fetchall():
+            connection.execute(sql.SQL("revoke execute on function {} from public").format(sql.SQL(function)))
 
 
 def _ensure_role(connection: psycopg.Connection, name: str, password: str) -> None:

@@ -88,8 +88,11 @@ def ensure_running(settings: Settings) -> Server:
             runner = postgres_binaries.find_runner(folder)
             if not data.exists():
                 _create(folder, runner)
-            running = _start(folder, runner)
-        if not (data / _PREPARED).exists():
+            running, is_new = _start(folder, runner), True
+        else:
+            is_new = False
+        # At each start, for a role may have changed its own password and settings.
+        if is_new or not (data / _PREPARED).exists():
             from flows.io import embedded_roles
 
             embedded_roles.prepare(running, {role: _password(folder, role) for role in ROLES})

@@ -82,6 +82,8 @@ BAD_ROWS = (
     BadRow({"ordered_on": "2026-02-30"}, "ordered_on|unreadable", "ordered_on", "2026-02-30"),
     BadRow({"supplier_id": ""}, "supplier_id|nullability", "supplier_id", None),
     BadRow({"status": "maybe"}, "status|regex", "status", "maybe"),
+    BadRow({"item_id": "x" * 5_000_000}, "item_id|too_long", "item_id", "x" * 1000),
+    BadRow({"ordered_on": "0001-01-01"}, "ordered_on|implausible_day", "ordered_on", "0001-01-01"),
 )
 
 
@@ -93,14 +95,14 @@ def test_bad_rows_are_kept_with_their_reason_and_taken_when_mended(two: Shop) ->
     two.land("goods_receipt", "2026-03-02", {}, source="other")
     report = two.good_night()
     (taken,) = (extract for extract in report.taken if extract.source == "shop")
-    assert (taken.rows_in, taken.rows_accepted, taken.rows_quarantined, taken.rows_duplicate) == (11, 2, 8, 1)
+    assert (taken.rows_in, taken.rows_accepted, taken.rows_quarantined, taken.rows_duplicate) == (13, 2, 10, 1)
     others_went_on(two)
-    assert two.fetch(f"{BALANCE} {TODAYS}") == [(11, 2, 8, 1, 0)]
+    assert two.fetch(f"{BALANCE} {TODAYS}") == [(13, 2, 10, 1, 0)]
     held = two.fetch("select row_no, rule, column_name, value, raw ->> 'po_id' from ops.quarantined_row order by 1")
     assert held == [
         *((4 + n, row.rule, row.column, row.value, f"B{n}") for n, row in enumerate(BAD_ROWS)),
-        (10, "conflicting_versions", "", None, "T"),
-        (11, "conflicting_versions", "", None, "T"),
+        (12, "conflicting_versions", "", None, "T"),
+        (13, "conflicting_versions", "", None, "T"),
     ]
     assert two.fetch(f"select po_id from {LINES} order by 1") == [("P0",), ("P1",)]
     # Mended, delivered again: everything is there.
@@ -118,6 +120,7 @@ BAD_FILES: dict[str, tuple[bytes, tuple[str, ...]]] = {
         GOOD.replace(",unit_price", "").replace(",2.50", "").encode(), ("2026-03-02.csv", "unit_price", "do:")
     ),
     "truncated gzip": (gzip.compress(GOOD.encode() * 500)[:-30], ("2026-03-02.csv", "cut off", "do:")),
+    "UTF-16 that says UTF-8": (GOOD.encode("utf-16-le"), ("2026-03-02.csv", "column", "do:")),
     "empty file": (b"", ("2026-03-02.csv", "empty", "do:")),
     "wrong delimiter": (GOOD.replace(",", ";").encode(), ("2026-03-02.csv", "';'", "do:")),
     "text in every number": (GOOD.replace(",5,", ",many,").encode(), ("something_usable",)),

@@ -149,6 +149,17 @@ def test_what_a_crash_left_of_the_first_start_is_mended(new: Settings) -> None:
         assert connection.execute("select 1").fetchone() == (1,)
 
 
+def test_a_start_sets_a_roles_password_and_settings_back(own: Settings) -> None:
+    running = embedded_server.ensure_running(own)
+    with psycopg.connect(running.url("reader"), autocommit=True) as connection:
+        connection.execute("set default_transaction_read_only = off")
+        connection.execute("alter role opsmart_reader set statement_timeout = '1ms'")
+        connection.execute("alter role opsmart_reader password 'mine'")
+    embedded_server.stop(own)
+    with psycopg.connect(embedded_server.ensure_running(own).url("reader")) as connection:
+        assert connection.execute("show statement_timeout").fetchone() == ("15min",)
+
+
 def test_stopping_is_quick_and_may_be_repeated(own: Settings) -> None:
     server = embedded_server.ensure_running(own)
     connection = psycopg.connect(server.url(), autocommit=True)

@@ -90,6 +90,14 @@ def test_the_reader_sees_no_ledger_and_no_password(reader: psycopg.Connection, s
     assert set(others) <= {("<insufficient privilege>",)}
 
 
+def test_the_reader_makes_no_large_objects(server: Server) -> None:
+    with psycopg.connect(server.url("reader"), autocommit=True) as connection:
+        connection.execute("set default_transaction_read_only = off")
+        for statement in ("select lo_create(0)", "select lo_from_bytea(0, 'x')", "select lo_creat(0)"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement)
+
+
 def test_every_column_of_the_mart_is_described(reader_url: str) -> None:
     """As `\\d+` shows it to the reader."""
     with psycopg.connect(reader_url) as reader:

@@ -21,6 +21,12 @@ MISFIT = "_misfit"
 CELL_END = "\x1f"
 """Ends a `column=value` in the text of unreadable cells."""
 
+CODE_BYTES = 400
+"""Longest code: PostgreSQL's indexes hold no more than 2,700 bytes a row, and no system has codes as long as this."""
+
+PLAUSIBLE = (date(1900, 1, 1), date(2200, 12, 31))
+"""Days that a row may be filed on: one typing error must not stretch the calendar by centuries."""
+
 CLOCK_SKEW = timedelta(days=1)
 """How far ahead of landing updated_at may be: clocks and zones differ, years do not."""
 
@@ -166,6 +172,16 @@ def rules_of(plan: Plan, *, has_nul: bool) -> dict[str, pl.Expr]:
     if has_nul:
         texts = [name for name, dtype in contract.dtypes().items() if dtype == pl.String]
         rules |= {f"{name}|nul_character": ~pl.col(name).str.contains("\0", literal=True) for name in texts}
+    codes = {*contract.key(), *plan.dataset.coded_columns(), *(plan.dataset.link.columns if plan.dataset.link else ())}
+    rules |= {
+        f"{name}|too_long": pl.col(name).str.len_bytes() <= CODE_BYTES
+        for name in contract.dtypes()
+        if name in codes and contract.dtypes()[name] == pl.String
+    }
+    if plan.dataset.dated_by:
+        rules[f"{plan.dataset.dated_by}|implausible_day"] = local_day(plan.dataset.dated_by, plan).is_between(
+            *PLAUSIBLE
+        )
     if plan.mode == "delta":
         latest = pl.lit(plan.landed_at + CLOCK_SKEW).cast(_INSTANT)
         rules["updated_at|in_the_future"] = pl.col("updated_at") <= latest
