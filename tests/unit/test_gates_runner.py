@@ -216,7 +216,7 @@ SET_UP = f"""
     import polars as pl
     from flows.io import gates
     from schemas.catalog import DATASETS
-    now, day, none = datetime.now(UTC), date(2026, 2, 1), Path({str(ROOT / "docs")!r})
+    now, day, none = datetime.now(UTC), date(2026, 2, 1), Path({str(ROOT / "transforms")!r})
     facts = gates.ExtractFacts("e1", day, 3, 3, 0, 0, 0)
     rows = DATASETS["site"].contract.create_empty()
 """
