@@ -89,11 +89,13 @@ class World(Lookups):
             counts[f"otif_{kind}_count"] = came & (by_then >= ordered)
         last = pl.col("last_received_on")
         return lines.select(
-            *("po_id", "line_no", "ordered_on", "promised_on", "first_received_on", "last_received_on"),
+            *("po_id", "line_no", "ordered_on", "requested_on", "promised_on", "committed_on"),
+            *("first_received_on", "last_received_on"),
             *("supplier_id", "item_id", "site_id", "status", "base_uom", "currency", "unit_price"),
             *("ordered_qty", "received_qty", "accepted_qty", "rejected_qty", "ordered_amount", "received_amount"),
             *("ordered_amount_reporting", "received_amount_reporting", "ordered_amount_functional"),
             *(value.cast(pl.Int32).alias(name) for name, value in counts.items()),
+            due_on=pl.coalesce("committed_on", "promised_on", "requested_on"),
             is_cancelled=pl.col("status") == "cancelled",
             line_count=pl.lit(1, pl.Int32),
             lead_time_days=(last - pl.col("ordered_on")).dt.total_days().cast(pl.Int32),
@@ -231,9 +233,12 @@ class World(Lookups):
 
     # -- finance -------------------------------------------------------------------------------------------------
 
+    def _accounts(self) -> pl.DataFrame:
+        names = ("account_id", "normal_side")
+        return self.get("account", dict.fromkeys(names, pl.String())).select(names)
+
     def _signed(self) -> pl.DataFrame:
-        schema = {"account_id": pl.String(), "normal_side": pl.String()}
-        sides = self.get("account", schema).select("account_id", "normal_side")
+        sides = self._accounts()
         rows = self.rows["gl_entry"].join(sides, on="account_id", how="left")
         balance = pl.col("debit") - pl.col("credit")
         by_credit = (pl.col("normal_side") == "credit").fill_null(value=False)
@@ -296,6 +301,7 @@ class World(Lookups):
         both = planned.join(repeated, on=[*plan, *place], how="full", coalesce=True).with_columns(
             pl.col("budget_amount", "actual_amount").fill_null(zero)
         )
+        both = both.join(self._accounts(), on="account_id", how="left")
         is_budget = pl.col("scenario") == "budget"
         newest = pl.col("budget_version").filter(is_budget).max().over("period_start")
         return both.with_columns(

@@ -92,6 +92,7 @@ FACTS: dict[str, Fact] = {
             FctPurchaseOrderLine,
             domain="supplier",
             anchor="ordered_on",
+            logic_version=2,
             inputs={
                 "purchase_order_line": Driving(),
                 "goods_receipt": Linked(),
@@ -186,6 +187,7 @@ FACTS: dict[str, Fact] = {
             anchor="period_start",
             grain="month",
             is_cross_source=True,
+            logic_version=2,
             inputs={
                 "budget_line": Driving(),
                 "gl_entry": Driving(),

@@ -22,6 +22,7 @@ class FctBudgetActual(FactContract):
     budget_version = c.text("Version of the budget; '' where the month has no budget", key=True)
     account_id = c.text("Account in its master code space", null=True)
     account_key = c.durable_key("Account", "dim_account", key=True)
+    normal_side = c.text("Side on which the account grows: amounts are positive there. debit, credit", null=True)
     cost_center_id = c.text("Cost centre in its master code space", null=True)
     cost_center_key = c.durable_key("Cost centre", "dim_cost_center", key=True)
     is_current_budget = c.flag("Newest version of scenario budget for the month")

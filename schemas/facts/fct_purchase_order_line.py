@@ -22,6 +22,7 @@ class FctPurchaseOrderLine(FactContract):
     requested_on = c.date("Day we asked for", null=True)
     promised_on = c.date("First day the supplier promised", null=True)
     committed_on = c.date("Latest day the supplier promised", null=True)
+    due_on = c.date("Day it is due: committed_on, else promised_on, else requested_on", null=True)
     first_received_on = c.date("Business date, at the site, of the first receipt", null=True)
     last_received_on = c.date("Business date, at the site, of the last receipt", null=True)
 

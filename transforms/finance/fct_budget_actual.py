@@ -5,7 +5,7 @@ import polars as pl
 from schemas.facts.fct_budget_actual import FctBudgetActual
 from schemas.registry import ALL_SOURCES
 from transforms.common.currency import AMOUNT, multiply, with_rate
-from transforms.common.dimensions import conformed_codes
+from transforms.common.dimensions import attributes, conformed_codes
 from transforms.common.shape import fact_columns
 from transforms.finance.signs import with_net_amount
 
@@ -37,6 +37,7 @@ def fct_budget_actual(
     by_plan = pl.concat([plans, unplanned]).join(actuals, on="period_start")
     rows = budgets.join(by_plan, on=[*_PLAN, *_PLACE], how="full", coalesce=True, nulls_equal=True)
     budget, actual = pl.col("budget_amount").fill_null(_ZERO), pl.col("actual_amount").fill_null(_ZERO)
+    rows = rows.join(attributes(account, "account", code_map, ["normal_side"]), on="account_key", how="left")
     is_budget = pl.col("scenario") == "budget"
     newest = pl.col("budget_version").filter(is_budget).max().over("period_start")
     rows = rows.with_columns(

@@ -35,7 +35,7 @@ def fct_purchase_order_line(
     rows = rows.join(receipts_per_line(goods_receipt, lines, _DATES), on="_link_hash", how="left")
     for rate, to in (("fx_rate_functional", "functional_currency"), ("fx_rate_reporting", pl.lit(reporting_currency))):
         rows = with_rate(rows, fx_rate, rate, currency="currency", to=to, on="ordered_on")
-    rows = _with_amounts(rows)
+    rows = _with_amounts(rows.with_columns(due_on=pl.coalesce("committed_on", "promised_on", "requested_on")))
     rows = with_ppv(
         rows,
         item_cost,

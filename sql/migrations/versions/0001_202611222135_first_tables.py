@@ -1,13 +1,13 @@
 """first tables.
 
-Revision: 0001_202611221921, after nothing
+Revision: 0001_202611222135, after nothing
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0001_202611221921"
+revision = "0001_202611222135"
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -1578,6 +1578,13 @@ def upgrade() -> None:
             "committed_on", sa.Date(), autoincrement=False, nullable=True, comment="Latest day the supplier promised"
         ),
         sa.Column(
+            "due_on",
+            sa.Date(),
+            autoincrement=False,
+            nullable=True,
+            comment="Day it is due: committed_on, else promised_on, else requested_on",
+        ),
+        sa.Column(
             "first_received_on",
             sa.Date(),
             autoincrement=False,
@@ -2378,6 +2385,13 @@ def upgrade() -> None:
             "account_id", sa.Text(), autoincrement=False, nullable=True, comment="Account in its master code space"
         ),
         sa.Column("account_key", sa.BigInteger(), autoincrement=False, nullable=False, comment="Account"),
+        sa.Column(
+            "normal_side",
+            sa.Text(),
+            autoincrement=False,
+            nullable=True,
+            comment="Side on which the account grows: amounts are positive there. debit, credit",
+        ),
         sa.Column(
             "cost_center_id",
             sa.Text(),
