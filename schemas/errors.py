@@ -48,3 +48,7 @@ class BuildError(OpsmartError):
 
 class GateError(OpsmartError):
     """A gate file is wrong."""
+
+
+class MetricError(OpsmartError):
+    """A metric's card or a target is wrong."""

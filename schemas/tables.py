@@ -31,6 +31,7 @@ from sqlalchemy.types import TypeEngine
 from schemas.catalog import DIMENSIONS, FACTS
 from schemas.contract import Contract, DimensionContract, FactContract, PublishedContract
 from schemas.ledger import metadata
+from schemas.metric_tables import METRIC_TABLES
 from schemas.registry import Dimension, Fact
 
 METADATA = metadata
@@ -107,10 +108,11 @@ def _reference(table: str, column: str, target: str, target_column: str) -> Fore
 
 def _references(table: str, contract: type[Contract]) -> list[ForeignKeyConstraint]:
     """Foreign keys of the columns that hold a dimension's key: they tell BI tools the joins."""
+    contracts = {name: dimension.contract for name, dimension in DIMENSIONS.items()} | METRIC_TABLES
     return [
-        _reference(table, column, target, primary_key(DIMENSIONS[target].contract)[0])
+        _reference(table, column, target, primary_key(contracts[target])[0])
         for column, target in contract.marked("dimension").items()
-        if target in DIMENSIONS
+        if target in contracts
     ]
 
 
@@ -128,7 +130,10 @@ def _table(name: str, contract: type[Contract], *parts: ForeignKeyConstraint | U
 
 
 def _fact_table(fact: Fact) -> Table:
-    slices = Index(f"{fact.name}_slice", "source", fact.anchor, postgresql_using="brin", postgresql_with=BRIN)
+    # The other dates are those that metrics may be dated by.
+    dates = [name for name, dtype in fact.contract.dtypes().items() if isinstance(dtype, pl.Date)]
+    columns = dict.fromkeys(("source", fact.anchor, *dates))
+    slices = Index(f"{fact.name}_slice", *columns, postgresql_using="brin", postgresql_with=BRIN)
     calendar = _reference(fact.name, fact.anchor, CALENDAR, CALENDAR_DAY)
     return _table(fact.name, fact.contract, slices, calendar)
 
@@ -187,6 +192,7 @@ where not exists (
 TABLES: Mapping[str, Table] = MappingProxyType(
     {dimension.name: _dimension_table(dimension) for dimension in DIMENSIONS.values()}
     | {fact.name: _fact_table(fact) for fact in FACTS.values()}
+    | {name: _table(name, contract) for name, contract in METRIC_TABLES.items()}
 )
 """Tables of `mart` by name."""
 

@@ -1,6 +1,6 @@
 """Gate files: read, checked, and merged into the plan for one dataset or fact."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -10,6 +10,7 @@ import polars as pl
 import yaml
 from pydantic import ValidationError
 
+from flows.io.yaml_lines import line_of
 from schemas.catalog import DATASETS, FACTS
 from schemas.contract import Contract
 from schemas.errors import GateError
@@ -107,28 +108,11 @@ def _load(file: Path) -> LoadedSuite:
     except ValidationError as error:
         first = error.errors()[0]
         path = ".".join(str(part) for part in first["loc"])
-        where = f"{file}:{_line(tree, first['loc'])}"
+        where = f"{file}:{line_of(tree, first['loc'])}"
         raise GateError(
             f"{path}: {first['msg']}", where=where, remedy="schemas/gate.py says what is allowed"
         ) from error
-    return LoadedSuite(suite, file, tuple(_line(tree, ("gates", at)) for at in range(len(suite.gates))))
-
-
-def _line(node: yaml.Node | None, path: Iterable[int | str]) -> int:
-    """Line, from 1, of the deepest part of `path` that the file has."""
-    line = 1
-    for part in path:
-        if isinstance(node, yaml.MappingNode):
-            found = [pair for pair in node.value if pair[0].value == part]
-            if not found:
-                break
-            line, node = found[0][0].start_mark.line + 1, found[0][1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-        else:
-            break
-    return line
+    return LoadedSuite(suite, file, tuple(line_of(tree, ("gates", at)) for at in range(len(suite.gates))))
 
 
 def _merge(merged: Plan, loaded: LoadedSuite, names: Mapping[str, str]) -> None:

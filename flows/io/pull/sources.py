@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from flows.io.yaml_lines import line_of
 from schemas.catalog import DATASETS
 from schemas.errors import SourceError
 from schemas.source import Source, SourceFile
@@ -161,14 +162,4 @@ def _siblings(place: Sequence[Any]) -> list[str]:
 
 def _where(path: Path, tree: yaml.Node | None, place: Sequence[Any]) -> str:
     """The file and the line of the innermost key of `place` that is there."""
-    line, node = None, tree
-    for part in place:
-        if isinstance(node, yaml.MappingNode):
-            pair = next((pair for pair in node.value if pair[0].value == str(part)), None)
-            if pair is None:
-                break
-            line, node = pair[0].start_mark.line + 1, pair[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-    return f"{path}, line {line}" if line else str(path)
+    return f"{path}, line {line_of(tree, place)}"

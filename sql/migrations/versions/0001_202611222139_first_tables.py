@@ -1,13 +1,13 @@
 """first tables.
 
-Revision: 0001_202611222135, after nothing
+Revision: 0001_202611222139, after nothing
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0001_202611222135"
+revision = "0001_202611222139"
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -238,6 +238,55 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("item_key", name="dim_item_pkey"),
         schema="mart",
         comment="Items with their current attributes.",
+    )
+    op.create_table(
+        "dim_metric_component",
+        sa.Column(
+            "component_key", sa.BigInteger(), autoincrement=False, nullable=False, comment="Hash of the definition"
+        ),
+        sa.Column(
+            "component", sa.Text(), autoincrement=False, nullable=False, comment="The definition as SQL, to be read"
+        ),
+        sa.Column("fact", sa.Text(), autoincrement=False, nullable=False, comment="Fact that is summed"),
+        sa.Column(
+            "date_column",
+            sa.Text(),
+            autoincrement=False,
+            nullable=False,
+            comment="Date of the fact that dates the value",
+        ),
+        sa.Column(
+            "value_sql",
+            sa.Text(),
+            autoincrement=False,
+            nullable=False,
+            comment="What is summed, over one row of the fact",
+        ),
+        sa.Column("where_sql", sa.Text(), autoincrement=False, nullable=False, comment="Which rows; '' for all"),
+        sa.Column(
+            "leaf",
+            sa.Text(),
+            autoincrement=False,
+            nullable=False,
+            comment="Dimensions it is kept by, with commas between",
+        ),
+        sa.Column(
+            "is_current",
+            sa.Boolean(),
+            autoincrement=False,
+            nullable=False,
+            comment="A card uses it, and it is kept up to date",
+        ),
+        sa.Column(
+            "published_at",
+            postgresql.TIMESTAMP(timezone=True),
+            autoincrement=False,
+            nullable=False,
+            comment="When it was taken or given up",
+        ),
+        sa.PrimaryKeyConstraint("component_key", name="dim_metric_component_pkey"),
+        schema="mart",
+        comment="Components: sums over the rows of one fact, by day and leaf scope.",
     )
     op.create_table(
         "dim_site",
@@ -752,6 +801,167 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("item_key", "valid_from", name="dim_item_history_pkey"),
         schema="mart",
         comment="Items as they were; valid from valid_from until before valid_to.",
+    )
+    op.create_table(
+        "dim_metric",
+        sa.Column(
+            "metric_key", sa.BigInteger(), autoincrement=False, nullable=False, comment="Durable key of the metric"
+        ),
+        sa.Column(
+            "metric_id",
+            sa.Text(),
+            autoincrement=False,
+            nullable=False,
+            comment="Id of the metric: the name of its card",
+        ),
+        sa.Column("name", sa.Text(), autoincrement=False, nullable=False, comment="Name"),
+        sa.Column("says", sa.Text(), autoincrement=False, nullable=False, comment="What it says"),
+        sa.Column("formula", sa.Text(), autoincrement=False, nullable=False, comment="Formula in words"),
+        sa.Column(
+            "combine",
+            sa.Text(),
+            autoincrement=False,
+            nullable=False,
+            comment="ratio: numerator / denominator; difference: numerator - denominator; value: the numerator",
+        ),
+        sa.Column(
+            "scale",
+            sa.Numeric(precision=28, scale=10),
+            autoincrement=False,
+            nullable=False,
+            comment="Factor of the value",
+        ),
+        sa.Column(
+            "per",
+            sa.Text(),
+            autoincrement=False,
+            nullable=True,
+            comment="day: times the days of the period; year: times 365 / days of the period",
+        ),
+        sa.Column("unit", sa.Text(), autoincrement=False, nullable=False, comment="Unit of the value"),
+        sa.Column(
+            "range_low",
+            sa.Numeric(precision=28, scale=10),
+            autoincrement=False,
+            nullable=True,
+            comment="Least value that makes sense",
+        ),
+        sa.Column(
+            "range_high",
+            sa.Numeric(precision=28, scale=10),
+            autoincrement=False,
+            nullable=True,
+            comment="Greatest value that makes sense",
+        ),
+        sa.Column(
+            "direction",
+            sa.Text(),
+            autoincrement=False,
+            nullable=False,
+            comment="Better is: higher, lower, or near the target",
+        ),
+        sa.Column(
+            "scopes",
+            sa.Text(),
+            autoincrement=False,
+            nullable=False,
+            comment="Scopes it is shown by, with commas between",
+        ),
+        sa.Column(
+            "periods",
+            sa.Text(),
+            autoincrement=False,
+            nullable=False,
+            comment="Periods it is shown by, with commas between",
+        ),
+        sa.Column(
+            "null_rule",
+            sa.Text(),
+            autoincrement=False,
+            nullable=False,
+            comment="What a numerator without rows counts as: zero, or unknown",
+        ),
+        sa.Column(
+            "standard",
+            sa.Text(),
+            autoincrement=False,
+            nullable=False,
+            comment="Standard and clause that define something like it; '' for none",
+        ),
+        sa.Column(
+            "audience", sa.Text(), autoincrement=False, nullable=False, comment="Who it is for, with commas between"
+        ),
+        sa.Column("owner", sa.Text(), autoincrement=False, nullable=False, comment="Role that answers for it"),
+        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False, comment="Version of the card"),
+        sa.Column(
+            "headline",
+            sa.Integer(),
+            autoincrement=False,
+            nullable=True,
+            comment="Place on the short scorecard; NULL: not on it",
+        ),
+        sa.Column(
+            "numerator_key",
+            sa.BigInteger(),
+            autoincrement=False,
+            nullable=False,
+            comment="Component that is the numerator",
+        ),
+        sa.Column(
+            "numerator_time",
+            sa.Text(),
+            autoincrement=False,
+            nullable=False,
+            comment="How its days become periods: sum, last, average, none",
+        ),
+        sa.Column(
+            "numerator_account_type",
+            sa.Text(),
+            autoincrement=False,
+            nullable=True,
+            comment="Only accounts of this type",
+        ),
+        sa.Column(
+            "denominator_key",
+            sa.BigInteger(),
+            autoincrement=False,
+            nullable=True,
+            comment="Component that is the denominator or what is taken off; NULL: none",
+        ),
+        sa.Column(
+            "denominator_time",
+            sa.Text(),
+            autoincrement=False,
+            nullable=True,
+            comment="How its days become periods: sum, last, average, none",
+        ),
+        sa.Column(
+            "denominator_account_type",
+            sa.Text(),
+            autoincrement=False,
+            nullable=True,
+            comment="Only accounts of this type",
+        ),
+        sa.Column(
+            "row_hash",
+            sa.BigInteger(),
+            autoincrement=False,
+            nullable=False,
+            comment="Hash of everything else in the row",
+        ),
+        sa.Column(
+            "published_at",
+            postgresql.TIMESTAMP(timezone=True),
+            autoincrement=False,
+            nullable=False,
+            comment="When the card was taken as it is",
+        ),
+        sa.ForeignKeyConstraint(
+            ["numerator_key"], ["mart.dim_metric_component.component_key"], name="dim_metric_numerator_key_fkey"
+        ),
+        sa.PrimaryKeyConstraint("metric_key", name="dim_metric_pkey"),
+        schema="mart",
+        comment="Metrics as their cards say now; schemas/metrics/*.yaml.",
     )
     op.create_table(
         "dim_site_history",
@@ -1537,7 +1747,7 @@ def upgrade() -> None:
     op.create_index(
         "fct_production_order_slice",
         "fct_production_order",
-        ["source", "planned_start_on"],
+        ["source", "planned_start_on", "due_on", "ended_on"],
         unique=False,
         schema="mart",
         postgresql_using="brin",
@@ -1866,7 +2076,16 @@ def upgrade() -> None:
     op.create_index(
         "fct_purchase_order_line_slice",
         "fct_purchase_order_line",
-        ["source", "ordered_on"],
+        [
+            "source",
+            "ordered_on",
+            "requested_on",
+            "promised_on",
+            "committed_on",
+            "due_on",
+            "first_received_on",
+            "last_received_on",
+        ],
         unique=False,
         schema="mart",
         postgresql_using="brin",
@@ -2109,6 +2328,64 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("cost_center_key", "valid_from", name="dim_cost_center_history_pkey"),
         schema="mart",
         comment="Cost centres as they were; valid from valid_from until before valid_to.",
+    )
+    op.create_table(
+        "dim_metric_target",
+        sa.Column("metric_key", sa.BigInteger(), autoincrement=False, nullable=False, comment="Metric"),
+        sa.Column(
+            "scope",
+            sa.Text(collation="C"),
+            autoincrement=False,
+            nullable=False,
+            comment="Kind of scope: company, site, supplier, …",
+        ),
+        sa.Column(
+            "scope_id",
+            sa.Text(collation="C"),
+            autoincrement=False,
+            nullable=False,
+            comment="Member in its master code space; '' for each",
+        ),
+        sa.Column(
+            "period",
+            sa.Text(collation="C"),
+            autoincrement=False,
+            nullable=False,
+            comment="day, week, month or fiscal_period; '' for each",
+        ),
+        sa.Column("valid_from", sa.Date(), autoincrement=False, nullable=False, comment="First day on which it holds"),
+        sa.Column(
+            "valid_to", sa.Date(), autoincrement=False, nullable=False, comment="First day on which it no longer holds"
+        ),
+        sa.Column(
+            "target",
+            sa.Numeric(precision=28, scale=10),
+            autoincrement=False,
+            nullable=False,
+            comment="What is aimed at",
+        ),
+        sa.Column(
+            "red_below",
+            sa.Numeric(precision=28, scale=10),
+            autoincrement=False,
+            nullable=True,
+            comment="Red below this value",
+        ),
+        sa.Column(
+            "red_above",
+            sa.Numeric(precision=28, scale=10),
+            autoincrement=False,
+            nullable=True,
+            comment="Red above this value",
+        ),
+        sa.ForeignKeyConstraint(
+            ["metric_key"], ["mart.dim_metric.metric_key"], name="dim_metric_target_metric_key_fkey"
+        ),
+        sa.PrimaryKeyConstraint(
+            "metric_key", "scope", "scope_id", "period", "valid_from", name="dim_metric_target_pkey"
+        ),
+        schema="mart",
+        comment="Targets and thresholds: those of the member before those of the whole scope, of the period before any period.",
     )
     op.create_table(
         "dim_work_center_history",
@@ -2668,6 +2945,113 @@ def upgrade() -> None:
         schema="mart",
         postgresql_using="brin",
         postgresql_with={"pages_per_range": 32, "autosummarize": "on"},
+    )
+    op.create_table(
+        "fct_metric_component",
+        sa.Column("component_key", sa.BigInteger(), autoincrement=False, nullable=False, comment="Component"),
+        sa.Column(
+            "date", sa.Date(), autoincrement=False, nullable=False, comment="Day that the component's date column says"
+        ),
+        sa.Column(
+            "site_key",
+            sa.BigInteger(),
+            autoincrement=False,
+            nullable=False,
+            comment="Site; -2 where the component is not kept by it",
+        ),
+        sa.Column(
+            "supplier_key",
+            sa.BigInteger(),
+            autoincrement=False,
+            nullable=False,
+            comment="Supplier; -2 where the component is not kept by it",
+        ),
+        sa.Column(
+            "work_center_key",
+            sa.BigInteger(),
+            autoincrement=False,
+            nullable=False,
+            comment="Work centre; -2 where the component is not kept by it",
+        ),
+        sa.Column(
+            "cost_center_key",
+            sa.BigInteger(),
+            autoincrement=False,
+            nullable=False,
+            comment="Cost centre; -2 where the component is not kept by it",
+        ),
+        sa.Column(
+            "account_key",
+            sa.BigInteger(),
+            autoincrement=False,
+            nullable=False,
+            comment="Account; -2 where the component is not kept by it",
+        ),
+        sa.Column(
+            "item_key",
+            sa.BigInteger(),
+            autoincrement=False,
+            nullable=False,
+            comment="Item; -2 where the component is not kept by it",
+        ),
+        sa.Column(
+            "known_from",
+            postgresql.TIMESTAMP(timezone=True),
+            autoincrement=False,
+            nullable=False,
+            comment="When it became known",
+        ),
+        sa.Column(
+            "value",
+            sa.Numeric(precision=38, scale=10),
+            autoincrement=False,
+            nullable=False,
+            comment="Sum over the fact's rows of that day and leaf scope",
+        ),
+        sa.Column(
+            "known_to",
+            postgresql.TIMESTAMP(timezone=True),
+            autoincrement=False,
+            nullable=True,
+            comment="When it was known otherwise; NULL: it is known so now",
+        ),
+        sa.ForeignKeyConstraint(
+            ["account_key"], ["mart.dim_account.account_key"], name="fct_metric_component_account_key_fkey"
+        ),
+        sa.ForeignKeyConstraint(
+            ["component_key"],
+            ["mart.dim_metric_component.component_key"],
+            name="fct_metric_component_component_key_fkey",
+        ),
+        sa.ForeignKeyConstraint(
+            ["cost_center_key"],
+            ["mart.dim_cost_center.cost_center_key"],
+            name="fct_metric_component_cost_center_key_fkey",
+        ),
+        sa.ForeignKeyConstraint(["item_key"], ["mart.dim_item.item_key"], name="fct_metric_component_item_key_fkey"),
+        sa.ForeignKeyConstraint(["site_key"], ["mart.dim_site.site_key"], name="fct_metric_component_site_key_fkey"),
+        sa.ForeignKeyConstraint(
+            ["supplier_key"], ["mart.dim_supplier.supplier_key"], name="fct_metric_component_supplier_key_fkey"
+        ),
+        sa.ForeignKeyConstraint(
+            ["work_center_key"],
+            ["mart.dim_work_center.work_center_key"],
+            name="fct_metric_component_work_center_key_fkey",
+        ),
+        sa.PrimaryKeyConstraint(
+            "component_key",
+            "date",
+            "site_key",
+            "supplier_key",
+            "work_center_key",
+            "cost_center_key",
+            "account_key",
+            "item_key",
+            "known_from",
+            name="fct_metric_component_pkey",
+        ),
+        schema="mart",
+        comment="Numerators and denominators by day and leaf scope, as known now (known_to is NULL) and as reported earlier.",
     )
     op.create_table(
         "fct_operation",
