@@ -137,20 +137,21 @@ def _show(found: "SourceCheck") -> None:
         for check in found.datasets
     ]  # fmt: skip
     console.out.print(console.table("", columns, rows, numbers_from=1))
-    for check in found.datasets:
-        for line in _remarks(check):
-            console.out.print(line, markup=False)
+    # First why a dataset has nothing: a database that cannot be reached looks as if it had delivered nothing.
     for problem in found.problems:
         console.out.print(f"problem: {problem}", markup=False)
+    for check in found.datasets:
+        for line in _remarks(check, has_problem=bool(found.problems)):
+            console.out.print(line, markup=False)
     for file in found.unmatched:
         console.out.print(f"no table's path matches {file}", markup=False)
 
 
-def _remarks(check: "DatasetCheck") -> list[str]:
+def _remarks(check: "DatasetCheck", *, has_problem: bool) -> list[str]:
     """What there is to say of a dataset beside its numbers."""
     lines = []
     if not check.deliveries_found:
-        lines.append("  no file found")
+        lines.append(f"  {check.dataset}: nothing to try{'' if has_problem else ', no file found'}")
     lines += [f"  error: {error}" for error in check.errors]
     if check.missing_columns:
         lines.append(f"  the SELECT misses needed columns: {', '.join(check.missing_columns)}")

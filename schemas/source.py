@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 Mode = Literal["append", "delta", "snapshot", "period"]
 RawType = Literal["text", "integer", "decimal", "date", "timestamp", "boolean"]
-Encoding = Literal["utf-8", "utf-8-sig", "utf-16", "latin-1", "cp1252"]
+Encoding = Literal["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "cp1252"]
 Format = Literal["csv", "jsonl", "parquet", "excel"]
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]

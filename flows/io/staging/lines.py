@@ -3,6 +3,7 @@
 Polars fills a short line with NULLs and cuts a long one, so a broken line would otherwise pass for a good row.
 """
 
+import codecs
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -57,7 +58,7 @@ def check_lines(path: Path, name: str, *, delimiter: str, quote: str | None, wid
     rows = fact["numbered"] - len(blank)
     odd = lines.filter((commas != width - 1) & (line != "")).select(number, line)
     ragged = {int(at): text for at, text in odd.head(int(rows * MAX_RAGGED_SHARE) + 1).collect().iter_rows()}
-    _refuse_if_most(ragged, rows, width, delimiter, name)
+    _refuse_if_most(ragged, rows, width, delimiter, quote, name)
     return Lines(rows, fact["numbered"], ragged, tuple(blank))
 
 
@@ -83,6 +84,17 @@ def _facts(lines: pl.LazyFrame, commas: pl.Expr, marks: pl.Expr, path: Path, nam
         ) from error
 
 
+def refuse_utf16(path: Path, name: str) -> None:
+    """Refuse a file that is to be UTF-8 and begins with the mark of UTF-16.
+
+    Raises:
+        ExtractError: It does; read as UTF-8 its columns would seem to have other names.
+    """
+    with path.open("rb") as file:
+        if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            raise ExtractError("the file is UTF-16", where=name, remedy="set encoding: utf-16 in source.yaml")
+
+
 def _records(path: Path, name: str, delimiter: str, quote: str, width: int, skipped: int) -> Lines:
     """The same by records instead of lines, for files whose quoted fields hold line ends."""
     ragged: dict[int, str] = {}
@@ -94,7 +106,7 @@ def _records(path: Path, name: str, delimiter: str, quote: str, width: int, skip
         elif len(record) != width:
             ragged[number] = delimiter.join(record)
     numbered = number + 1
-    _refuse_if_most(ragged, numbered - len(blank), width, delimiter, name)
+    _refuse_if_most(ragged, numbered - len(blank), width, delimiter, quote, name)
     return Lines(numbered - len(blank), numbered, ragged, tuple(blank))
 
 
@@ -106,15 +118,20 @@ def _read(path: Path, delimiter: str, quote: str, skipped: int) -> Iterator[list
         yield from csv.reader(file, delimiter=delimiter, quotechar=quote)
 
 
-def _refuse_if_most(ragged: dict[int, str], rows: int, width: int, delimiter: str, name: str) -> None:
+def _refuse_if_most(
+    ragged: dict[int, str], rows: int, width: int, delimiter: str, quote: str | None, name: str
+) -> None:
     if not ragged or len(ragged) <= rows * MAX_RAGGED_SHARE:
         return
     number, text = next(iter(ragged.items()))
     fields = text.count(delimiter) + 1
+    compare = "compare columns in source.yaml with the file"
+    if quote and quote in text:
+        compare = f"set quote: null in source.yaml if {quote} is mere text there; else {compare}"
     raise ExtractError(
         f"most rows do not have the {width} columns expected: row {number + 1} has {fields}",
         where=f"{name}, row {number + 1}: {text[:120]!r}",
-        remedy=delimiter_hint(text, delimiter) or "compare columns in source.yaml with the file",
+        remedy=delimiter_hint(text, delimiter) or compare,
     )
 
 

@@ -127,6 +127,13 @@ def _decode(
         return decoder.decode(chunk, final)
     except UnicodeError as error:
         at = offset + (error.start if isinstance(error, UnicodeDecodeError) else 0)
+        if encoding == "utf-16" and not offset and not isinstance(error, UnicodeDecodeError):
+            ending = "be" if chunk.startswith(b"\0") else "le"
+            raise ExtractError(
+                "the file has no byte order mark, which utf-16 begins with",
+                where=name,
+                remedy=f"set encoding: utf-16-{ending} in source.yaml if that is how it comes",
+            ) from error
         raise ExtractError(
             f"the file is not {encoding}",
             where=f"{name}, byte {at}",

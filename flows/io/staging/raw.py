@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from flows.io.staging import jsonl
-from flows.io.staging.lines import Lines, check_lines, delimiter_hint
+from flows.io.staging.lines import Lines, check_lines, delimiter_hint, refuse_utf16
 from flows.io.staging.plain import plain_delimiter, plain_file
 from schemas.errors import ExtractError
 from schemas.source import RawTable
@@ -113,6 +113,7 @@ def _read_csv(
     path, delimiter = plain_file(file.path, file.name, raw, work_dir), plain_delimiter(raw)
     if path.stat().st_size == 0:
         return _no_bytes(raw, file, needed), 0
+    refuse_utf16(path, file.name)
     names, skipped = _header(path, file.name, raw, delimiter) if raw.header else (list(raw.columns), raw.skip_lines)
     unexpected = check_columns(names, raw, needed, file.name)
     lines = check_lines(path, file.name, delimiter=delimiter, quote=raw.quote, width=len(names), skipped=skipped)
@@ -232,6 +233,7 @@ def _read_jsonl(
     raw: RawTable, file: RawFile, needed: Iterable[str] | None, offset: int, work_dir: Path
 ) -> tuple[RawRows, int]:
     path = plain_file(file.path, file.name, raw, work_dir)
+    refuse_utf16(path, file.name)
     names = jsonl.names(path, raw.columns, needed)
     unexpected = check_columns(names, raw, needed, file.name)
     frame, lines = jsonl.scan(path, file.name, names, offset, work_dir)
