@@ -2,7 +2,8 @@
 
 Each returns a `dataframely` column. `key=True` marks the natural key (text key parts are never NULL: a missing part is
 `''`); `entity` names the code space an id is meant in; `personal=True` marks data that is pseudonymised before the
-lake; `additive` says how a measure may be summed (`yes`, `semi` = not over time, `no`).
+lake; `happened=True` marks when something happened, which cannot lie in the future; `additive` says how a measure may
+be summed (`yes`, `semi` = not over time, `no`).
 """
 
 from typing import Any, Literal
@@ -47,14 +48,15 @@ def flag(description: str, *, null: bool = False) -> dy.Bool:
     return dy.Bool(**_options(description, key=False, null=null))
 
 
-def date(description: str, *, key: bool = False, null: bool = False) -> dy.Date:
+def date(description: str, *, key: bool = False, null: bool = False, happened: bool = False) -> dy.Date:
     """A calendar day, never shifted between zones."""
-    return dy.Date(**_options(description, key=key, null=null))
+    return dy.Date(**_options(description, key=key, null=null, happened=happened))
 
 
-def instant(description: str, *, key: bool = False, null: bool = False) -> dy.Datetime:
+def instant(description: str, *, key: bool = False, null: bool = False, happened: bool = False) -> dy.Datetime:
     """A moment, in UTC, to the microsecond."""
-    return dy.Datetime(**_options(description, key=key, null=null), time_zone="UTC", time_unit="us")
+    options = _options(description, key=key, null=null, happened=happened)
+    return dy.Datetime(**options, time_zone="UTC", time_unit="us")
 
 
 def quantity(description: str, *, null: bool = False, additive: Additive = "yes") -> dy.Decimal:

@@ -162,6 +162,13 @@ class Period(_Model):
     column: str
 
 
+class Tolerances(_Model):
+    """Quarantined rows that a delivery may have and still be used: the larger of a count and a share of its rows."""
+
+    rows: int | None = Field(default=None, ge=0)
+    share: float | None = Field(default=None, ge=0, le=1)
+
+
 class SourceDataset(_Model):
     """How a source delivers one dataset; `<dataset>.sql` beside source.yaml maps it."""
 
@@ -178,7 +185,7 @@ class SourceDataset(_Model):
     retire_limit_pct: float = Field(default=50.0, ge=0, le=100)
     """Greatest share of current keys that one complete delivery may end by leaving them out."""
     history_gates: Literal["warn", "fail"] = "warn"
-    tolerances: dict[str, float] = {}
+    tolerances: Tolerances = Tolerances()
     reason: str = ""
     """Why a tolerance or limit differs from the default."""
 
@@ -186,6 +193,12 @@ class SourceDataset(_Model):
     def _period_declared(self) -> Self:
         if (self.mode == "period") != (self.period is not None):
             raise ValueError("mode period needs `period: {column: …}`, and no other mode has it")
+        return self
+
+    @model_validator(mode="after")
+    def _tolerance_explained(self) -> Self:
+        if self.tolerances != Tolerances() and not self.reason.strip():
+            raise ValueError("tolerances need a `reason`: why may so many rows be missing?")
         return self
 
 

@@ -91,8 +91,8 @@ class Taker:
             extract=f"{extract.slot} r{extract.revision} {extract.content_hash[:12]}",
             as_of=extract.as_of,
             **staged.counts,
-            tolerance_rows=_whole(self._dataset(extract).tolerances.get("rows")),
-            tolerance_share=self._dataset(extract).tolerances.get("share"),
+            tolerance_rows=self._dataset(extract).tolerances.rows,
+            tolerance_share=self._dataset(extract).tolerances.share,
             allow_empty=any(self.source.tables[file.table].may_be_empty for file in delivery.files),
         )
         results = gates.judge_extract(
@@ -126,7 +126,3 @@ class Taker:
 
 def _counted(taken: TakenExtract, counts: dict[str, int]) -> TakenExtract:
     return TakenExtract(taken.source, taken.dataset, taken.slot, taken.state, **counts)  # type: ignore[arg-type]
-
-
-def _whole(value: float | None) -> int | None:
-    return None if value is None else int(value)

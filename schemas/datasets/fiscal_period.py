@@ -16,7 +16,7 @@ class FiscalPeriod(DatasetContract):
     ends_on = c.date("Last day")
     fiscal_year = c.whole("Fiscal year")
     fiscal_quarter = c.whole("Fiscal quarter, 1 to 4")
-    closed_at = c.instant("When the books of the period were closed", null=True)
+    closed_at = c.instant("When the books of the period were closed", null=True, happened=True)
 
     @dy.rule()
     def ends_on_not_before_starts_on(cls) -> pl.Expr:

@@ -19,7 +19,7 @@ class GoodsReceipt(DatasetContract):
     line_no = c.text("Line within the receipt", key=True)
     po_id = c.code("Purchase order received against", "purchase_order")
     po_line_no = c.text("Line of that purchase order")
-    received_at = c.instant("When the goods came in")
+    received_at = c.instant("When the goods came in", happened=True)
     received_qty = c.quantity("Quantity received, in uom; negative takes back")
     accepted_qty = c.quantity("Of it accepted, in uom", null=True)
     rejected_qty = c.quantity("Of it rejected, in uom", null=True)

@@ -17,8 +17,8 @@ class OperationConfirmation(DatasetContract):
     operation_no = c.text("Operation within the order's routing", min_length=1)
     work_center_id = c.code("Work centre", "work_center")
     shift_id = c.text("Shift as the source names it", null=True)
-    started_at = c.instant("When the work started")
-    ended_at = c.instant("When the work ended; equal to started_at where the source knows days only")
+    started_at = c.instant("When the work started", happened=True)
+    ended_at = c.instant("When the work ended; equal to started_at where the source knows days only", happened=True)
     planned_start = c.instant("When the work was planned to start", null=True)
     planned_end = c.instant("When the work was planned to end", null=True)
     setup_min = c.quantity("Setup time, in minutes", null=True)
@@ -37,6 +37,10 @@ class OperationConfirmation(DatasetContract):
     @dy.rule()
     def ended_at_not_before_started_at(cls) -> pl.Expr:
         return pl.col("ended_at") >= pl.col("started_at")
+
+    @dy.rule()
+    def planned_end_not_before_planned_start(cls) -> pl.Expr:
+        return pl.col("planned_end") >= pl.col("planned_start")
 
     @dy.rule()
     def quantities_not_negative(cls) -> pl.Expr:

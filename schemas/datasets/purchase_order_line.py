@@ -17,7 +17,7 @@ class PurchaseOrderLine(DatasetContract):
     supplier_id = c.code("Supplier", "supplier")
     item_id = c.code("Item ordered", "item")
     site_id = c.code("Receiving site", "site", null=True)
-    ordered_on = c.date("Day the order was placed")
+    ordered_on = c.date("Day the order was placed", happened=True)
     requested_on = c.date("Day we asked for", null=True)
     promised_on = c.date("First day the supplier promised", null=True)
     committed_on = c.date("Latest day the supplier promised", null=True)

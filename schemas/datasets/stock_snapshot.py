@@ -12,7 +12,7 @@ from schemas.units import is_unit
 class StockSnapshot(DatasetContract):
     """Stock at the end of a day. A balance may be negative: that is a finding for a metric, not a broken row."""
 
-    snapshot_date = c.date("Day at whose end the balance was taken", key=True)
+    snapshot_date = c.date("Day at whose end the balance was taken", key=True, happened=True)
     site_id = c.code("Site", "site", key=True, any_=True)
     item_id = c.code("Item", "item", key=True)
     location = c.text("Storage location; '' for the whole site", key=True)

@@ -39,7 +39,7 @@ def staged(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     for name in ("oltp", "dw"):
         (landing / name).symlink_to(test_data / "adventureworks" / name)
     source = load_source(FOLDER)
-    deliveries = pull(source, settings, now=datetime(2025, 7, 1, tzinfo=UTC)).deliveries
+    deliveries = pull(source, settings, now=datetime(2025, 11, 1, tzinfo=UTC)).deliveries
     return {
         delivery.dataset: stage(
             delivery,

@@ -18,6 +18,10 @@ GOOD = gates.ExtractFacts("e1", DAY, 100, 90, 5, 3, 2)
 NOTHING = dict.fromkeys(ROWS, 0)
 
 
+WANTED = ("requested_on", "promised_on", "committed_on")
+"""Days that an order line names, none of which ought to be before that of the order."""
+
+
 def not_passed(results):
     return {(one.gate, one.subject.source, one.subject.day, one.status) for one in results if one.status != "passed"}
 
@@ -33,7 +37,7 @@ class ExtractCase:
 
     def holds(self, folder: Path = gates_files.GATES) -> bool:
         staged = pl.DataFrame(
-            {"po_id": ["1", "2"], "line_no": ["1", ""], "ordered_on": [DAY, DAY], "promised_on": [NEXT, NEXT]}
+            {"po_id": ["1", "2"], "line_no": ["1", ""], "ordered_on": [DAY, DAY], **dict.fromkeys(WANTED, (NEXT, NEXT))}
         ).with_columns(pl.Series(name, values) for name, values in self.columns.items())
         facts = replace(GOOD, **self.counts)
         results = gates.judge_extract("purchase_order_line", "erp", staged, facts, checked_at=NOW, folder=folder)
@@ -47,7 +51,6 @@ def quarantined(count, of, **tolerances):
 
 EMPTY, LOST = (("not_empty", "failed"),), (("row_balance", "failed"),)
 TOO_MANY, UNUSABLE = (("quarantined_rows_tolerable", "failed"),), (("something_usable", "failed"),)
-EARLY = (("promised_after_ordered", "warned"),)
 EXTRACTS = [
     ExtractCase("good"),
     ExtractCase("empty", NOTHING, said=EMPTY),
@@ -69,8 +72,15 @@ EXTRACTS = [
     ExtractCase("all excluded", NOTHING | {"rows_in": 3, "rows_excluded": 3}),
     ExtractCase("no key", columns={"po_id": [None, "2"]}, said=(("key_given", "failed"),)),
     ExtractCase("no second key", columns={"line_no": ["1", None]}, said=(("key_given", "failed"),)),
-    ExtractCase("promised before", columns={"promised_on": [DAY, date(2026, 1, 31)]}, said=EARLY),
-    ExtractCase("promised on the day, or not", columns={"promised_on": [DAY, None]}),
+    *(
+        ExtractCase(
+            f"{day} before",
+            columns={day: [DAY, date(2026, 1, 31)]},
+            said=((f"{day.removesuffix('_on')}_after_ordered", "warned"),),
+        )
+        for day in WANTED
+    ),
+    *(ExtractCase(f"{day} on the day, or not", columns={day: [DAY, None]}) for day in WANTED),
 ]  # fmt: skip
 
 

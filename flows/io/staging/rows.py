@@ -6,6 +6,7 @@ Everything stays lazy; `project` and `checked` only add expressions to the mappi
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -28,7 +29,7 @@ PLAUSIBLE = (date(1900, 1, 1), date(2200, 12, 31))
 """Days that a row may be filed on: one typing error must not stretch the calendar by centuries."""
 
 CLOCK_SKEW = timedelta(days=1)
-"""How far ahead of landing updated_at may be: clocks and zones differ, years do not."""
+"""How far ahead of landing something may have happened: clocks and zones differ, years do not."""
 
 _INSTANT = pl.Datetime("us", "UTC")
 
@@ -182,9 +183,8 @@ def rules_of(plan: Plan, *, has_nul: bool) -> dict[str, pl.Expr]:
         rules[f"{plan.dataset.dated_by}|implausible_day"] = local_day(plan.dataset.dated_by, plan).is_between(
             *PLAUSIBLE
         )
-    if plan.mode == "delta":
-        latest = pl.lit(plan.landed_at + CLOCK_SKEW).cast(_INSTANT)
-        rules["updated_at|in_the_future"] = pl.col("updated_at") <= latest
+    happened = [*contract.marked("happened"), *(["updated_at"] if plan.mode == "delta" else [])]
+    rules |= {f"{name}|in_the_future": _has_happened(name, plan) for name in happened}
     if plan.period is not None:
         rules["outside_period"] = local_day(period_column(plan), plan).is_between(*plan.period)
     keys = set(contract.key())
@@ -193,6 +193,13 @@ def rules_of(plan: Plan, *, has_nul: bool) -> dict[str, pl.Expr]:
         name: rule if name.partition("|")[0] in keys else is_gone | rule.fill_null(value=True)
         for name, rule in rules.items()
     }
+
+
+def _has_happened(column: str, plan: Plan) -> pl.Expr:
+    latest = plan.landed_at + CLOCK_SKEW
+    if plan.contract.dtypes()[column] == pl.Date:
+        return pl.col(column) <= latest.astimezone(ZoneInfo(plan.zone)).date()
+    return pl.col(column) <= pl.lit(latest).cast(_INSTANT)
 
 
 def period_column(plan: Plan) -> str:
