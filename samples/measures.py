@@ -227,6 +227,8 @@ class World(Lookups):
             *("reason_code", "base_uom", "setup_min", "run_min", "labour_min", "currency"),
             *("planned_cost", "actual_cost", "planned_cost_reporting", "actual_cost_reporting"),
             *((pl.col(name) * pl.col("_factor")).cast(AMOUNT).alias(name) for name in quantities),
+            elapsed_min=_minutes("started_at", "ended_at"),
+            planned_min=_minutes("planned_start", "planned_end"),
             operation_count=pl.lit(1, pl.Int32),
             late_count=(pl.col("ended_at") > pl.col("planned_end")).cast(pl.Int32),
         )
@@ -308,3 +310,8 @@ class World(Lookups):
             total_variance=(pl.col("budget_amount") - pl.col("actual_amount")).cast(AMOUNT),
             is_current_budget=(is_budget & (pl.col("budget_version") == newest)).fill_null(value=False),
         )
+
+
+def _minutes(start: str, end: str) -> pl.Expr:
+    seconds = (pl.col(end) - pl.col(start)).dt.total_seconds()
+    return (seconds.cast(pl.Decimal(38, 4)) / pl.lit(Decimal(60), pl.Decimal(38, 4))).cast(AMOUNT)

@@ -136,6 +136,7 @@ FACTS: dict[str, Fact] = {
             FctOperation,
             domain="production",
             anchor="business_date",
+            logic_version=2,
             inputs={
                 "operation_confirmation": Driving(before=1, after=1),
                 "production_order": Linked(),

@@ -46,6 +46,8 @@ class FctOperation(FactContract):
     setup_min = c.quantity("Setup time in minutes", null=True)
     run_min = c.quantity("Run time of the work centre in minutes", null=True)
     labour_min = c.quantity("Labour time in minutes", null=True)
+    elapsed_min = c.quantity("Minutes from started_at to ended_at")
+    planned_min = c.quantity("Minutes from planned_start to planned_end", null=True)
     currency = c.currency("Currency of the costs without a suffix (ISO 4217)", null=True)
     fx_rate_reporting = c.price("Rate from currency to the reporting currency on business_date", null=True)
     planned_cost = c.amount("Planned cost, in currency", null=True)

@@ -5,6 +5,7 @@ from datetime import timedelta
 import polars as pl
 
 _HOUR_US = 3_600_000_000
+_MINUTE_US = 60_000_000
 
 
 def local_date(instant: str, zone: str) -> pl.Expr:
@@ -25,8 +26,17 @@ def business_date(instant: str, zone: str, filed_on: str = "_date") -> pl.Expr:
 
 def hours_between(start: pl.Expr, end: pl.Expr) -> pl.Expr:
     """Hours from one instant to another as NUMERIC(18,4)."""
+    return _between(start, end, _HOUR_US)
+
+
+def minutes_between(start: pl.Expr, end: pl.Expr) -> pl.Expr:
+    """Minutes from one instant to another as NUMERIC(18,4)."""
+    return _between(start, end, _MINUTE_US)
+
+
+def _between(start: pl.Expr, end: pl.Expr, unit_us: int) -> pl.Expr:
     microseconds = (end - start).dt.total_microseconds().cast(pl.Decimal(38, 4))
-    return (microseconds / pl.lit(_HOUR_US, pl.Decimal(38, 4))).cast(pl.Decimal(18, 4))
+    return (microseconds / pl.lit(unit_us, pl.Decimal(38, 4))).cast(pl.Decimal(18, 4))
 
 
 def days_between(start: pl.Expr, end: pl.Expr) -> pl.Expr:

@@ -3,7 +3,7 @@
 import polars as pl
 
 from schemas.facts.fct_operation import FctOperation
-from transforms.common.calendar import business_date
+from transforms.common.calendar import business_date, minutes_between
 from transforms.common.currency import multiply, with_rate
 from transforms.common.dimensions import attributes, with_key
 from transforms.common.facts import first_per_link, one, with_item, with_site
@@ -43,6 +43,8 @@ def fct_operation(
     rate = pl.col("fx_rate_reporting")
     rows = rows.with_columns(
         pl.col("good_qty").alias("first_pass_qty"),
+        minutes_between(pl.col("started_at"), pl.col("ended_at")).alias("elapsed_min"),
+        minutes_between(pl.col("planned_start"), pl.col("planned_end")).alias("planned_min"),
         multiply(pl.col("planned_cost"), rate).alias("planned_cost_reporting"),
         multiply(pl.col("actual_cost"), rate).alias("actual_cost_reporting"),
         one("operation_count"),

@@ -1,13 +1,13 @@
 """first tables.
 
-Revision: 0001_202611222139, after nothing
+Revision: 0001_202611222144, after nothing
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0001_202611222139"
+revision = "0001_202611222144"
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -3204,6 +3204,20 @@ def upgrade() -> None:
             autoincrement=False,
             nullable=True,
             comment="Labour time in minutes",
+        ),
+        sa.Column(
+            "elapsed_min",
+            sa.Numeric(precision=18, scale=4),
+            autoincrement=False,
+            nullable=False,
+            comment="Minutes from started_at to ended_at",
+        ),
+        sa.Column(
+            "planned_min",
+            sa.Numeric(precision=18, scale=4),
+            autoincrement=False,
+            nullable=True,
+            comment="Minutes from planned_start to planned_end",
         ),
         sa.Column(
             "currency",
