@@ -115,7 +115,8 @@ def _try(check: DatasetCheck, source: Source, settings: Settings, deliveries: Se
         if not delivery.is_complete:
             check.errors.append(f"{delivery.slot}: no file yet of {', '.join(delivery.missing)}")
             continue
-        with tempfile.TemporaryDirectory(prefix="opsmart-check-") as folder:
+        # What Polars had begun to write may still come while the folder is removed.
+        with tempfile.TemporaryDirectory(prefix="opsmart-check-", ignore_cleanup_errors=True) as folder:
             try:
                 staged = stage(
                     delivery, source, DATASETS[check.dataset], Path(folder),

@@ -107,7 +107,7 @@ def _blaming(delivery: Delivery, work_dir: Path) -> Iterator[None]:
     """Tell what is wrong with the delivery, which blocks it, from what is wrong with the disk, which must not."""
     try:
         yield
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         if isinstance(error, OSError) or "os error" in str(error):
             raise StorageError(
                 f"the work folder cannot be written, or the landing zone not be read: {_first_line(error)}",
@@ -125,7 +125,9 @@ def _stage(delivery: Delivery, plan: Plan, work_dir: Path) -> Staged:
     mapping = plan.mapping
     tables = _open(delivery, plan, work_dir)
     driving = tables[mapping.driving]
-    rules = rules_of(plan, has_nul=delivery.has_nul)
+    # JSON may write the NUL character as \u0000, which no byte shows.
+    is_json = any(plan.source.tables[table].format == "jsonl" for table in mapping.tables)
+    rules = rules_of(plan, has_nul=delivery.has_nul or is_json)
     found = _run(tables, plan, rules, work_dir / "rows")
     settled = settle(found.path, counts_rows=mapping.has_joins)
     _refuse_fan_out(found, settled, plan)

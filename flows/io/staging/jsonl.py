@@ -82,7 +82,7 @@ def _scan_lines(path: Path, name: str, columns: Sequence[str], offset: int) -> t
             remedy="deliver one object a line, or set another format in source.yaml",
         )
     values = [line.str.json_path_match(_path(column)).alias(column) for column in columns]
-    return lines.select("_row_no", *values), Lines(rows, numbered, ragged, blank)
+    return lines.select("_row_no", *values), Lines(rows, numbered, ragged=ragged, blank=blank)
 
 
 def _path(column: str) -> str:

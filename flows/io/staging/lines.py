@@ -27,6 +27,7 @@ class Lines:
 
     rows: int
     numbered: int
+    has_quotes: bool = False
     ragged: dict[int, str] = field(default_factory=dict)
     blank: tuple[int, ...] = ()
 
@@ -45,21 +46,22 @@ def check_lines(path: Path, name: str, *, delimiter: str, quote: str | None, wid
     commas = line.str.count_matches(delimiter, literal=True)
     marks = line.str.count_matches(quote, literal=True) if quote else pl.lit(0)
     fact = _facts(lines, commas, marks, path, name)
-    if fact["most_marks"]:
+    has_quotes = bool(fact["most_marks"])
+    if has_quotes:
         if fact["has_open_quote"]:
             return _records(path, name, delimiter, quote or '"', width, skipped)
         # Looking for pairs is slow, and almost no file that a machine wrote quotes anything.
         commas = line.str.replace_all(f"{quote}[^{quote}]*{quote}", "").str.count_matches(delimiter, literal=True)
         fact |= _facts(lines, commas, marks, path, name)
     if fact["narrowest"] == fact["widest"] == width - 1 and not (width == 1 and fact["blank"]):
-        return Lines(fact["numbered"], fact["numbered"])
+        return Lines(fact["numbered"], fact["numbered"], has_quotes)
     number = pl.col("number").cast(pl.Int64) - skipped
     blank = lines.filter(line == "").select(number).collect(engine="streaming")["number"].to_list()
     rows = fact["numbered"] - len(blank)
     odd = lines.filter((commas != width - 1) & (line != "")).select(number, line)
     ragged = {int(at): text for at, text in odd.head(int(rows * MAX_RAGGED_SHARE) + 1).collect().iter_rows()}
     _refuse_if_most(ragged, rows, width, delimiter, quote, name)
-    return Lines(rows, fact["numbered"], ragged, tuple(blank))
+    return Lines(rows, fact["numbered"], has_quotes, ragged, tuple(blank))
 
 
 def _facts(lines: pl.LazyFrame, commas: pl.Expr, marks: pl.Expr, path: Path, name: str) -> dict[str, Any]:
@@ -107,7 +109,7 @@ def _records(path: Path, name: str, delimiter: str, quote: str, width: int, skip
             ragged[number] = delimiter.join(record)
     numbered = number + 1
     _refuse_if_most(ragged, numbered - len(blank), width, delimiter, quote, name)
-    return Lines(numbered - len(blank), numbered, ragged, tuple(blank))
+    return Lines(numbered - len(blank), numbered, has_quotes=True, ragged=ragged, blank=tuple(blank))
 
 
 def _read(path: Path, delimiter: str, quote: str, skipped: int) -> Iterator[list[str]]:

@@ -3,6 +3,7 @@
 import codecs
 import gzip
 import io
+import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ UNIT_SEPARATORS = ("\x1f", "\x1e", "\x1d", "\x1c")
 """Control characters made to separate fields, one of which stands in for a delimiter of several characters."""
 
 _CHUNK = 1 << 22
+_DAMAGED = (EOFError, OSError, ValueError, NotImplementedError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 _GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
 
 
@@ -55,7 +57,7 @@ def _opened(stored: Path, name: str, start: bytes) -> Iterator[IO[bytes]]:
         with gzip.open(stored, "rb") as unpacked:
             yield io.BufferedReader(unpacked)
     elif start.startswith(_ZIP):
-        with _archive(stored, name) as archive, archive.open(_only_member(archive, name)) as member:
+        with _archive(stored, name) as archive, _member(archive, name) as member:
             yield member
     else:
         with stored.open("rb") as file:
@@ -63,9 +65,22 @@ def _opened(stored: Path, name: str, start: bytes) -> Iterator[IO[bytes]]:
 
 
 def _archive(stored: Path, name: str) -> zipfile.ZipFile:
-    try:
+    with _undamaged(name):
         return zipfile.ZipFile(stored)
-    except zipfile.BadZipFile as error:
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+    only = _only_member(archive, name)
+    with _undamaged(name):
+        return archive.open(only)
+
+
+@contextmanager
+def _undamaged(name: str) -> Iterator[None]:
+    """Offsets, versions and names in a damaged archive send zipfile to places that are not there."""
+    try:
+        yield
+    except _DAMAGED as error:
         raise ExtractError("the zip archive is damaged", where=name, remedy="have it delivered again") from error
 
 
@@ -94,7 +109,7 @@ def _chunks(source: IO[bytes], name: str) -> Iterator[bytes]:
     while True:
         try:
             chunk = source.read(_CHUNK)
-        except (EOFError, OSError, zlib.error, zipfile.BadZipFile) as error:
+        except _DAMAGED as error:
             raise ExtractError(
                 "the compressed file is cut off or damaged", where=name, remedy="have it delivered again, whole"
             ) from error

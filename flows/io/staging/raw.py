@@ -135,7 +135,21 @@ def _read_csv(
         extra_columns="ignore",
         glob=False,
     )
+    if lines.has_quotes:
+        _refuse_if_read_otherwise(frame, names[0], lines, file.name)
     return _numbered(frame, names, lines, offset, unexpected), lines.numbered
+
+
+def _refuse_if_read_otherwise(frame: pl.LazyFrame, column: str, lines: Lines, name: str) -> None:
+    """Where quotes do not pair, Polars may see other rows than were counted: some would be lost, uncounted."""
+    # Of a column: rows alone are counted by another way than they are read.
+    read = frame.select(pl.col(column).is_null().count()).collect(engine="streaming").item()
+    if read != lines.numbered:
+        raise ExtractError(
+            f"its quotes do not pair: it has {lines.numbered} rows, of which {read} can be told apart",
+            where=name,
+            remedy="if its text has stray quotes, set quote: null in source.yaml; else have it delivered again",
+        )
 
 
 def _numbered(
