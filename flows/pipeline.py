@@ -301,7 +301,7 @@ class Pipeline:
                 chunk
                 for name in tables
                 if name in FACTS
-                for chunk in chunks(session, FACTS[name], dirty_slices(session, name))
+                for chunk in chunks(session, FACTS[name], dirty_slices(session, FACTS[name]))
             ]
         return Workload(len(parts), sum(chunk.row_count for chunk in parts))
 

@@ -172,8 +172,24 @@ dirty_slice = _table(
     Column("source", Text, primary_key=True, comment="Anchor source; '' for tables of several sources"),
     Column("day", Date, primary_key=True, comment="Day (or month's first day) of the anchor date"),
     Column("generation", BigInteger, nullable=False, comment="Rises with every change of an input"),
+    Column(
+        "whole_generation",
+        BigInteger,
+        nullable=False,
+        comment="Generation of the last change that concerns every row; after it, those in dirty_row alone",
+    ),
     Column("state", Text, nullable=False, server_default="pending", comment="pending, or blocked by a gate"),
     Column("reason", Text, comment="What dirtied it, or which gate blocks it"),
+)
+
+dirty_row = _table(
+    "dirty_row",
+    "Driving rows whose fact rows are to be built again, in slices that are not dirty as a whole; a bag",
+    Column("fact", Text, nullable=False, comment="Fact"),
+    Column("source", Text, nullable=False, comment="Anchor source"),
+    Column("row_date", Date, nullable=False, comment="Day that filed or files the driving row"),
+    Column("key_hash", BigInteger, comment="Hash of its source and natural key"),
+    Column("link_hash", BigInteger, comment="Its document, where the ledger has no keys (append): all of its rows"),
 )
 
 slice_ = _table(

@@ -62,7 +62,10 @@ class Driving:
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """Rows that share the driving rows' document, whatever their own date."""
+    """Rows that share the driving rows' document, whatever their own date.
+
+    A row of the fact may depend on them, not on driving rows beside its own: rows are built in parts, and alone.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,15 @@ class Fact:
     def driving(self) -> tuple[str, ...]:
         """The datasets whose rows anchor the fact; several where it brings sources together."""
         return tuple(name for name, way in self.inputs.items() if isinstance(way, Driving))
+
+    @property
+    def is_by_row(self) -> bool:
+        """Whether every row of the fact stands for one driving row, so that it can be built alone.
+
+        So it is where one dataset drives it and its slices are days; its natural key is then `source`, the dataset's
+        key in its order, and the anchor if that is not among them.
+        """
+        return len(self.driving) == 1 and self.grain == "day" and not self.is_cross_source
 
     def window(self, dataset: str) -> Driving:
         """Days around a slice of which it reads driving rows: the dataset's own, else the widest of the fact's."""

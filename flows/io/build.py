@@ -11,14 +11,15 @@ from datetime import date, timedelta
 
 import polars as pl
 
-from flows.io.current import Days, Everything, Links, Which, current_rows
+from flows.io.current import Days, Everything, Links, Rows, Which, current_rows
 from flows.io.lake import Lake
 from flows.io.publish import SLICE
+from flows.io.row_keys import with_row_key
 from flows.io.warehouse import Session
 from schemas.catalog import DATASETS
 from schemas.contract import Contract, FactContract
 from schemas.errors import BuildError
-from schemas.registry import UNDATED, Driving, Fact, Linked, LookBack, Reference, Whole
+from schemas.registry import UNDATED, Dimension, Driving, Fact, Linked, LookBack, Reference, Whole
 from transforms.common.keys import hash_columns
 
 CHUNK_ROWS = 500_000
@@ -34,27 +35,56 @@ _ADDED = ("row_key", "row_hash", "extract_id", "published_at")
 class Chunk:
     """Slices of one anchor source that are built together: day and generation, read before any input.
 
-    `row_count` is about how many rows drive them.
+    `row_count` is about how many rows drive them. With `rows` (row_date, key_hash, link_hash) only what these driving
+    rows stand for is built, and the slices' other rows stay.
     """
 
     source: str
     slices: pl.DataFrame
     row_count: int = 0
+    rows: pl.DataFrame | None = None
 
 
-def dirty_slices(session: Session, table: str) -> pl.DataFrame:
-    """source, day, generation of the slices of a table that await a build."""
+def dirty_slices(session: Session, table: Fact | Dimension) -> pl.DataFrame:
+    """source, day, generation, is_whole of the slices of a table that await a build.
+
+    Where not the whole slice does, some rows do: never in a slice that has not been published by the same logic.
+    """
     return session.fetch(
-        "select source, dirty.day, dirty.generation from ops.dirty_slice as dirty"
-        " left join ops.slice as published using (fact, source, day)"
+        "select source, dirty.day, dirty.generation,"
+        " dirty.whole_generation > published.generation is not false or published.logic_version <> $2 as is_whole"
+        " from ops.dirty_slice as dirty left join ops.slice as published using (fact, source, day)"
         " where fact = $1 and dirty.state = 'pending' and dirty.generation > coalesce(published.generation, 0)"
         " order by source, day",
-        table,
+        table.name,
+        table.logic_version,
     )
 
 
 def chunks(session: Session, fact: Fact, slices: pl.DataFrame) -> Iterator[Chunk]:
-    """Cut dirty slices into chunks of consecutive days."""
+    """Cut dirty slices into chunks: whole ones of consecutive days, and by rows where only some are dirty."""
+    yield from whole_chunks(session, fact, slices.filter("is_whole"))
+    yield from _row_chunks(session, fact, slices.filter(~pl.col("is_whole")))
+
+
+def _row_chunks(session: Session, fact: Fact, slices: pl.DataFrame) -> Iterator[Chunk]:
+    for (source,), part in slices.group_by("source", maintain_order=True):
+        # Read after the generations were. Rows that a change names meanwhile make them newer, and the build is dropped.
+        rows = session.fetch_many(
+            "select distinct row_date, key_hash, link_hash from ops.dirty_row where fact = $1 and source = $2",
+            fact.name,
+            source,
+        )
+        sizes = dict(rows.group_by("row_date").len().iter_rows())
+        window = fact.window(fact.driving[0])
+        for days in _cut(part, sizes, window):
+            read = _around(days["day"], window)
+            named = rows.filter(pl.col("row_date").is_in(read.implode()))
+            yield Chunk(str(source), days.select("day", "generation"), named.height, named)
+
+
+def whole_chunks(session: Session, fact: Fact, slices: pl.DataFrame) -> Iterator[Chunk]:
+    """Cut slices (source, day, generation) into chunks of consecutive days."""
     sizes = session.fetch(
         "select stream.source, stream_day.day, stream_day.row_count from ops.stream_day"
         " inner join ops.stream using (stream_id) where stream.dataset = any($1)",
@@ -68,10 +98,21 @@ def chunks(session: Session, fact: Fact, slices: pl.DataFrame) -> Iterator[Chunk
     window = fact.window(fact.driving[0])
     for (source,), part in slices.sort("source", "day").group_by("source", maintain_order=True):
         rows = dict(sizes.filter(pl.col("source") == source).select("day", "row_count").iter_rows())
-        starts = _starts(part["day"].to_list(), rows, window)
-        for first, end in zip(starts, [*starts[1:], part.height], strict=True):
-            chunk = part[first:end].select("day", "generation")
-            yield Chunk(str(source), chunk, sum(rows.get(day, 0) for day in chunk["day"]))
+        for days in _cut(part, rows, window):
+            yield Chunk(str(source), days.select("day", "generation"), sum(rows.get(day, 0) for day in days["day"]))
+
+
+def _cut(slices: pl.DataFrame, rows: Mapping[date, int], window: Driving) -> Iterator[pl.DataFrame]:
+    """Slices of one source in the order of their days, in parts that read about CHUNK_ROWS of the rows of each day."""
+    starts = _starts(slices["day"].to_list(), rows, window)
+    for first, end in zip(starts, [*starts[1:], slices.height], strict=True):
+        yield slices[first:end]
+
+
+def _around(days: pl.Series, window: Driving) -> pl.Series:
+    """Days that are read for some days."""
+    offsets = [days.dt.offset_by(f"{n}d") for n in range(-window.before, window.after + 1)]
+    return pl.concat(offsets).unique().sort()
 
 
 def _starts(days: Sequence[date], rows: Mapping[date, int], window: Driving) -> list[int]:
@@ -113,12 +154,8 @@ class FactBuilder:
         None where several datasets do.
         """
         fact = self._fact
-        driving = {
-            name: self._current(
-                name, Days(self._days_read(chunk, name)), None if fact.is_cross_source else chunk.source
-            )
-            for name in fact.driving
-        }
+        only = None if fact.is_cross_source else chunk.source
+        driving = {name: self._current(name, self._wanted(chunk, name), only) for name in fact.driving}
         inputs, parts = driving, 1
         linked = [name for name, way in fact.inputs.items() if isinstance(way, Linked)]
         if linked:
@@ -138,19 +175,19 @@ class FactBuilder:
             is_in = pl.col("_link_hash").fill_null(0) % parts == part
             inputs = {name: rows.filter(is_in) for name, rows in inputs.items()}
         built = self._transform(**inputs, **self._references, **self._options)
-        rows = complete(built, self._fact, chunk.slices["day"]).collect(engine="streaming")
+        rows = complete(built, self._fact, chunk).collect(engine="streaming")
         # Sorted in the query it would take five times as long.
         return rows.sort("row_key")
 
-    def _days_read(self, chunk: Chunk, dataset: str) -> list[date]:
-        way = self._fact.inputs[dataset]
-        before, after = (way.before, way.after) if isinstance(way, Driving) else (0, 0)
+    def _wanted(self, chunk: Chunk, dataset: str) -> Which:
+        """The driving rows that a chunk reads."""
+        if chunk.rows is not None:
+            return Rows(chunk.rows)
         days = chunk.slices.select("day")
         if self._fact.grain == "month":
             end = pl.col("day").dt.offset_by("1mo").dt.offset_by("-1d")
             days = days.select(pl.date_ranges("day", end).alias("day")).explode("day")
-        shifted = [days.select(pl.col("day").dt.offset_by(f"{n}d")) for n in range(-before, after + 1)]
-        return pl.concat(shifted)["day"].unique().sort().to_list()
+        return Days(_around(days["day"], self._fact.window(dataset)).to_list())
 
     def _read_reference(self, name: str) -> pl.LazyFrame:
         return self._current(name, Everything()).collect().lazy()
@@ -159,26 +196,20 @@ class FactBuilder:
         return current_rows(self._session, self._lake, DATASETS[dataset], which, source=source)
 
 
-def complete(built: pl.LazyFrame, fact: Fact, days: pl.Series) -> pl.LazyFrame:
-    """The built rows of the slices, in the contract's columns and with their hashes.
+def complete(built: pl.LazyFrame, fact: Fact, chunk: Chunk) -> pl.LazyFrame:
+    """The built rows of the chunk's slices, in the contract's columns and with their hashes.
 
     Raises:
         BuildError: The transform's columns are not the contract's.
     """
     contract = fact.contract
     check_columns(built, contract, fact.name, but=_ADDED)
-    types = contract.dtypes()
-    keys = {name: types[name] for name in contract.key()}
     slice_day = pl.col(fact.anchor).dt.truncate("1mo") if fact.grain == "month" else pl.col(fact.anchor)
-    columns = [name for name in types if name != "published_at"]
+    columns = [name for name in contract.columns() if name != "published_at"]
+    rows = built.with_columns(slice_day.alias(SLICE)).filter(pl.col(SLICE).is_in(chunk.slices["day"].implode()))
     return (
-        built.with_columns(slice_day.alias(SLICE))
-        .filter(pl.col(SLICE).is_in(days.implode()))
-        .with_columns(
-            row_key=hash_columns(keys, salt=[fact.name]),
-            row_hash=hash_columns(hashed(contract)),
-            extract_id=pl.col("_extract_id"),
-        )
+        with_row_key(rows, fact, chunk.source)
+        .with_columns(row_hash=hash_columns(hashed(contract)), extract_id=pl.col("_extract_id"))
         .select(*columns, SLICE)
     )
 

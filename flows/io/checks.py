@@ -12,17 +12,15 @@ from flows.io.build import CHUNK_ROWS, hashed
 from flows.io.current import newest_keys
 from flows.io.lake import Lake
 from flows.io.ledger import Extract, Stream
-from flows.io.publish import SLICE
+from flows.io.publish import SLICE, wrapped
+from flows.io.row_keys import with_row_key
 from flows.io.warehouse import Session, quote
 from schemas.catalog import DATASETS, DIMENSIONS, FACTS
 from schemas.registry import ALL_SOURCES, UNDATED, Dimension, Fact
 from transforms.common.keys import hash_columns
 
 SOURCE = "_source"
-_WRAP = 2**64
 Table = Fact | Dimension
-Portion = tuple[str, tuple[Any, ...]]
-"""A condition on a table's rows, and its parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +116,7 @@ def _other_slices(session: Session, table: Table) -> Iterator[Tampered]:
         table.name,
     )
     for row in found.iter_rows(named=True):
-        have = _wrapped(int(row["have_sum"])) if row["have_sum"] is not None else 0
+        have = wrapped(int(row["have_sum"])) if row["have_sum"] is not None else 0
         if row["have_rows"] != row["want_rows"] or have != row["want_sum"]:
             yield Tampered(table.name, row["source"], row["day"], row["want_rows"] or 0, row["have_rows"] or 0)
 
@@ -149,34 +147,34 @@ def altered_rows(session: Session, table: Table) -> Iterator[pl.DataFrame]:
     A fact is read some days at a time.
     """
     columns = hashed(table.contract)
-    identity, is_altered = list(table.contract.key()), hash_columns(columns) != pl.col("row_hash")
-    source, day = pl.lit(ALL_SOURCES), pl.lit(UNDATED)
-    portions: list[Portion] = [("true", ())]
-    if isinstance(table, Fact):
-        keys = {name: columns[name] for name in identity}
-        identity, is_altered = ["row_key"], is_altered | (hash_columns(keys, salt=[table.name]) != pl.col("row_key"))
-        source, day, portions = pl.col("source"), pl.col(table.anchor), list(_portions(session, table))
-        day = day.dt.truncate("1mo") if table.grain == "month" else day
-    names = ", ".join(map(quote, dict.fromkeys((*identity, *columns, "row_hash"))))
-    for condition, parameters in portions:
-        rows = session.fetch(f"select {names} from mart.{quote(table.name)} where {condition}", *parameters)
-        yield (
-            rows.cast(pl.Schema(columns)).filter(is_altered).select(*identity, source.alias(SOURCE), day.alias(SLICE))
-        )
+    is_altered = hash_columns(columns) != pl.col("row_hash")
+    if isinstance(table, Dimension):
+        identity = list(table.contract.key())
+        rows = _read(session, table, [*identity, *columns], "true").filter(is_altered)
+        yield rows.select(*identity, pl.lit(ALL_SOURCES).alias(SOURCE), pl.lit(UNDATED).alias(SLICE))
+        return
+    day = pl.col(table.anchor).dt.truncate("1mo") if table.grain == "month" else pl.col(table.anchor)
+    for source, first, end in _portions(session, table):
+        condition = f"source = $1 and {quote(table.anchor)} >= $2 and {quote(table.anchor)} < $3"
+        rows = _read(session, table, ["row_key", *columns], condition, source, first, end)
+        keyed = with_row_key(rows.lazy().with_columns(_held="row_key"), table, source)
+        altered = keyed.filter(is_altered | (pl.col("row_key") != pl.col("_held")))
+        yield altered.select(pl.col("_held").alias("row_key"), pl.lit(source).alias(SOURCE), day.alias(SLICE)).collect()
 
 
-def _portions(session: Session, fact: Fact) -> Iterator[Portion]:
-    """Conditions that cut a fact into days that hold about as many rows as a chunk."""
+def _read(session: Session, table: Table, columns: list[str], condition: str, *parameters: Any) -> pl.DataFrame:
+    """Committed rows of a table, with the contract's types."""
+    types = {name: dtype for name, dtype in table.contract.dtypes().items() if name in columns}
+    names = ", ".join(map(quote, dict.fromkeys((*columns, "row_hash"))))
+    rows = session.fetch_many(f"select {names} from mart.{quote(table.name)} where {condition}", *parameters)
+    return rows.cast(pl.Schema(types))
+
+
+def _portions(session: Session, fact: Fact) -> Iterator[tuple[str, date, date]]:
+    """Source, first day and end of parts of a fact that hold about as many rows as a chunk."""
     sizes = session.fetch(
-        "select day, sum(row_count)::bigint as row_count from ops.slice where fact = $1 group by day order by day",
-        fact.name,
+        "select source, day, row_count from ops.slice where fact = $1 order by source, day", fact.name
     ).with_columns(chunk=pl.col("row_count").cum_sum() // CHUNK_ROWS)
-    for days in sizes.partition_by("chunk", maintain_order=True):
-        first, last = days["day"].min(), days["day"].max()
-        end = pl.select(pl.lit(last).dt.offset_by("1mo" if fact.grain == "month" else "1d")).item()
-        yield f"{quote(fact.anchor)} >= $1 and {quote(fact.anchor)} < $2", (first, end)
-
-
-def _wrapped(number: int) -> int:
-    """A sum as Polars' 64-bit sum has it."""
-    return (number + _WRAP // 2) % _WRAP - _WRAP // 2
+    for days in sizes.partition_by("source", "chunk", maintain_order=True):
+        last = pl.col("day").max().dt.offset_by("1mo" if fact.grain == "month" else "1d")
+        yield days.select("source", first=pl.col("day").min(), end=last).row(0)

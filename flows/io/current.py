@@ -41,12 +41,12 @@ class Selection:
         sql: str = "true",
         parameters: Sequence[object] = (),
         lake: pl.Expr | None = None,
-        days: tuple[date, date] | None = None,
+        months: Sequence[str] | None = None,
         links: pl.DataFrame | None = None,
         *,
         is_listed: bool = False,
     ) -> None:
-        self.sql, self.parameters, self.lake, self.days, self.links = sql, tuple(parameters), lake, days, links
+        self.sql, self.parameters, self.lake, self.months, self.links = sql, tuple(parameters), lake, months, links
         self.is_listed = is_listed
 
 
@@ -72,9 +72,30 @@ class Days:
         is_gapless = (last - first).days + 1 == len(self._days)
         inside = pl.col("_date").is_between(first, last)
         if is_gapless:
-            return Selection("row_date between $1 and $2", (first, last), inside, (first, last))
+            return Selection("row_date between $1 and $2", (first, last), inside, months_between(first, last))
         days = pl.col("_date").is_in(self._days)
-        return Selection("row_date = any($1)", (self._days,), inside & days, (first, last))
+        return Selection("row_date = any($1)", (self._days,), inside & days, _months(self._days))
+
+
+class Rows:
+    """Some rows."""
+
+    def __init__(self, rows: pl.DataFrame) -> None:
+        """`rows` has row_date, and key_hash or (of append streams, all rows of a document) link_hash."""
+        self._rows = rows
+
+    def of(self, session: Session, stream: Stream) -> Selection:
+        """The keys are looked up; where the ledger has none, the days are read."""
+        days = self._rows["row_date"].unique().sort().to_list()
+        keys, links = (self._rows[name].drop_nulls().unique() for name in ("key_hash", "link_hash"))
+        is_named = pl.col("_key_hash").is_in(keys.implode())
+        if stream.key_count:
+            session.load_temporary(keys.to_frame(), "wanted_row")
+        elif links.len():
+            is_named |= pl.col("_link_hash").is_in(links.implode())
+        sql = "exists (select from pg_temp.wanted_row as wanted where wanted.key_hash = key.key_hash)"
+        lake = pl.col("_date").is_in(days) & is_named
+        return Selection(sql, lake=lake, months=_months(days), is_listed=True)
 
 
 class Links:
@@ -104,7 +125,11 @@ class Links:
         if span[0] is None:
             return Selection("false", lake=pl.lit(value=False))
         sql = "exists (select from pg_temp.wanted_link as wanted where wanted.link_hash = key.link_hash)"
-        return Selection(sql, links=self._links, days=span, is_listed=True)
+        return Selection(sql, links=self._links, months=months_between(*span), is_listed=True)
+
+
+def _months(days: Sequence[date]) -> list[str]:
+    return sorted({f"{day:%Y-%m}" for day in days})
 
 
 def current_rows(
@@ -150,8 +175,7 @@ def _at_one_moment(session: Session, stream: Stream, read: Callable[[Stream], pl
 def _of_stream(
     session: Session, lake: Lake, dataset: Dataset, stream: Stream, selection: Selection, *, with_gone: bool
 ) -> pl.LazyFrame:
-    months = months_between(*selection.days) if selection.days else None
-    rows = lake.scan(dataset, months).filter(pl.col("source") == stream.source)
+    rows = lake.scan(dataset, selection.months).filter(pl.col("source") == stream.source)
     if selection.lake is not None:
         rows = rows.filter(selection.lake)
     if selection.links is not None:

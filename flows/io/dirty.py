@@ -11,12 +11,16 @@ from flows.io.ledger import Extract
 from flows.io.spans import Seen
 from flows.io.warehouse import Session
 from schemas.catalog import DATASETS, DIMENSIONS, FACTS
-from schemas.registry import ALL_SOURCES, UNDATED, Driving, Fact, Linked, LookBack, Reference, Way, Whole
+from schemas.registry import ALL_SOURCES, UNDATED, Driving, Fact, Linked, LookBack, Reference, Whole
 
 MANY_LINKS = 50_000
 """From this many documents on, it is asked first whether every slice is dirty already."""
 
+WHOLE_SHARE = 0.2
+"""From this share of a day's rows on, its slices are built whole: reading some rows of a day has its price, too."""
+
 _SLICES = pl.Schema({"source": pl.String(), "day": pl.Date()})
+_ROWS = pl.Schema({"source": pl.String(), "row_date": pl.Date(), "key_hash": pl.Int64(), "link_hash": pl.Int64()})
 _CODES = pl.Schema({"entity": pl.String(), "code_space": pl.String(), "code": pl.String(), "valid_from": pl.Date()})
 
 
@@ -39,9 +43,19 @@ class Change:
 
 
 def mark(session: Session, lake: Lake, extract: Extract, change: Change, seen: Seen) -> None:
-    """Dirty every slice that a delivery's change of current rows can alter, with one new generation."""
+    """Dirty every slice that a delivery's change of current rows can alter, with one new generation.
+
+    Where only some of a day's driving rows are concerned, its slices are dirty by row: `ops.dirty_row` names those.
+    """
     touched = _Touched(session, lake, extract, change)
-    slices = [touched.of(fact) for fact in FACTS.values() if extract.dataset in fact.inputs and change.rows.height]
+    slices = []
+    for fact in FACTS.values():
+        if extract.dataset in fact.inputs and change.rows.height:
+            whole, rows = touched.of(fact)
+            slices.append(slices_around(fact, extract.dataset, whole).with_columns(is_whole=True))
+            days = rows.select("source", day="row_date").unique()
+            slices.append(slices_around(fact, extract.dataset, days).with_columns(is_whole=False))
+            session.copy(rows.with_columns(fact=pl.lit(fact.name)), "dirty_row", schema="ops")
     if seen.has_new_days:
         slices.append(table_slices(["dim_date"]))
     for dimension in DIMENSIONS.values():
@@ -52,22 +66,45 @@ def mark(session: Session, lake: Lake, extract: Extract, change: Change, seen: S
         if is_changed or is_named:
             slices.append(table_slices([dimension.name]))
     reason = f"{extract.source}.{extract.dataset} {extract.slot}"
-    mark_slices(session, pl.concat(slices) if slices else table_slices([]), reason)
+    mark_slices(session, pl.concat(slices, how="diagonal") if slices else table_slices([]), reason)
 
 
 def mark_slices(session: Session, slices: pl.DataFrame, reason: str) -> None:
-    """Dirty slices (fact, source, day)."""
+    """Dirty slices (fact, source, day); as a whole, unless an `is_whole` is false."""
     if not slices.height:
         return
     generation = session.value("select nextval('ops.generation')")
-    session.load_temporary(slices.select("fact", "source", "day").unique(), "touched_slice")
+    if "is_whole" not in slices.columns:
+        slices = slices.with_columns(is_whole=True)
+    is_whole = pl.col("is_whole").fill_null(value=True).any()
+    session.load_temporary(slices.group_by("fact", "source", "day").agg(is_whole), "touched_slice")
     session.execute(
-        "insert into ops.dirty_slice (fact, source, day, generation, state, reason)"
-        " select fact, source, day, $1, 'pending', $2 from pg_temp.touched_slice"
-        " on conflict (fact, source, day) do update"
-        " set generation = excluded.generation, state = 'pending', reason = excluded.reason",
+        "insert into ops.dirty_slice (fact, source, day, generation, whole_generation, state, reason)"
+        " select fact, source, day, $1, case when is_whole then $1 else 0 end, 'pending', $2 from pg_temp.touched_slice"
+        " on conflict (fact, source, day) do update set generation = excluded.generation, whole_generation ="
+        " greatest(dirty_slice.whole_generation, excluded.whole_generation), state = 'pending',"
+        " reason = excluded.reason",
         generation,
         reason,
+    )
+
+
+def forget_rows(session: Session, fact: Fact) -> None:
+    """Forget the dirty rows of a fact none of whose slices awaits a build.
+
+    No delivery may be accepted meanwhile: it would name rows of slices that are clean still.
+    """
+    window = fact.window(fact.driving[0])
+    session.execute(
+        "with awaiting as materialized (select dirty.source, dirty.day from ops.dirty_slice as dirty"
+        " left join ops.slice as published using (fact, source, day)"
+        " where fact = $1 and dirty.generation > coalesce(published.generation, 0))"
+        " delete from ops.dirty_row as done where fact = $1 and not exists (select from awaiting"
+        " where awaiting.source = done.source and awaiting.day between done.row_date - $2::int"
+        " and done.row_date + $3::int)",
+        fact.name,
+        window.after,
+        window.before,
     )
 
 
@@ -96,31 +133,51 @@ class _Touched:
         self._streams = ledger.streams(session)
         self._has_links = False
 
-    def of(self, fact: Fact) -> pl.DataFrame:
-        """fact, source, day."""
-        days = self._days(fact, fact.inputs[self._extract.dataset])
-        return slices_around(fact, self._extract.dataset, days)
+    def of(self, fact: Fact) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Days all of whose driving rows are concerned (source, day), and the rows concerned of other days.
 
-    def _days(self, fact: Fact, way: Way) -> pl.DataFrame:
-        """source and day of the driving rows concerned."""
-        rows = self._change.rows
+        A row is named by source, row_date and key_hash; or by its document's link_hash, if the ledger has no keys.
+        """
         driving = [s.stream_id for s in self._streams if s.dataset in fact.driving]
+        none = pl.DataFrame(schema=_SLICES), pl.DataFrame(schema=_ROWS)
         if not driving:
-            return pl.DataFrame(schema=_SLICES)
+            return none
+        way, changed = fact.inputs[self._extract.dataset], self._change.rows
         match way:
             case Driving():
-                return rows.select(source=pl.lit(self._extract.source), day="row_date").unique()
+                source = pl.lit(self._extract.source)
+                rows = changed.select("row_date", "key_hash", source=source, link_hash=pl.lit(None, pl.Int64))
+                return self._split(fact, rows, driving)
             case Linked():
-                return self._linked_days(fact, driving)
+                return self._linked(fact, driving)
             case Reference():
-                return self._referring_days(fact, way, driving)
+                return self._referring_days(fact, way, driving), none[1]
             case LookBack():
-                first = rows.select(pl.col("row_date").unique().alias("rate_date"))
+                first = changed.select(pl.col("row_date").unique().alias("rate_date"))
                 days = self._stream_days(driving)
                 reach = pl.col("day").is_between(pl.col("rate_date"), pl.col("rate_date").dt.offset_by(f"{way.days}d"))
-                return days.join_where(first, reach).select(_SLICES.keys()).unique()
+                return days.join_where(first, reach).select(_SLICES.keys()).unique(), none[1]
             case Whole():
-                return self._stream_days(driving) if self._is_used(way) else pl.DataFrame(schema=_SLICES)
+                return (self._stream_days(driving) if self._is_used(way) else none[0]), none[1]
+
+    def _split(self, fact: Fact, rows: pl.DataFrame, driving: list[int]) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """The days of which many rows are concerned, and the rows of the other days."""
+        days = rows.select("source", day="row_date").unique()
+        if not fact.is_by_row:
+            return days, rows.clear()
+        rows = rows.select(_ROWS.keys()).unique()
+        sizes = self._session.fetch(
+            "select stream.source, stream_day.day, greatest(stream_day.row_count, published.row_count) as row_count"
+            " from ops.stream_day inner join ops.stream using (stream_id) left join ops.slice as published"
+            " on published.fact = $2 and published.source = stream.source and published.day = stream_day.day"
+            " where stream_id = any($1)",
+            driving,
+            fact.name,
+        )
+        counts = rows.group_by("source", day="row_date").len().join(sizes, on=["source", "day"], how="left")
+        is_many = pl.col("len") >= WHOLE_SHARE * pl.col("row_count").fill_null(0)
+        whole = counts.filter(is_many).select(_SLICES.keys())
+        return whole, rows.join(whole, left_on=["source", "row_date"], right_on=["source", "day"], how="anti")
 
     def _stream_days(self, stream_ids: list[int]) -> pl.DataFrame:
         return self._session.fetch(
@@ -129,34 +186,36 @@ class _Touched:
             stream_ids,
         ).cast(_SLICES)
 
-    def _linked_days(self, fact: Fact, driving: list[int]) -> pl.DataFrame:
+    def _linked(self, fact: Fact, driving: list[int]) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Days and rows of the driving rows whose documents are concerned."""
         links = self._change.rows.select(pl.col("link_hash").drop_nulls().unique())
         if not links.height:
-            return pl.DataFrame(schema=_SLICES)
+            return pl.DataFrame(schema=_SLICES), pl.DataFrame(schema=_ROWS)
         if links.height > MANY_LINKS and self._are_all_dirty(fact, driving):
-            return self._stream_days(driving)
+            return self._stream_days(driving), pl.DataFrame(schema=_ROWS)
         if not self._has_links:
             self._session.load_temporary(links, "touched_link")
             self._has_links = True
-        return self._session.fetch(
-            "select stream.source, key.row_date as day from ops.current_key as key"
+        rows = self._session.fetch(
+            "select stream.source, key.row_date, key.key_hash, null::bigint as link_hash from ops.current_key as key"
             " inner join pg_temp.touched_link using (link_hash) inner join ops.stream using (stream_id)"
             " where key.stream_id = any($1) and key.row_date is not null"
-            " union select stream.source, link_day.day from ops.link_day"
+            " union all select stream.source, link_day.day, null, link_hash from ops.link_day"
             " inner join pg_temp.touched_link using (link_hash) inner join ops.stream using (stream_id)"
             " where link_day.stream_id = any($1)",
             driving,
-        ).cast(_SLICES)
+        )
+        return self._split(fact, rows.select(pl.col(name).cast(dtype) for name, dtype in _ROWS.items()), driving)
 
     def _are_all_dirty(self, fact: Fact, driving: list[int]) -> bool:
-        """Whether every day of the driving streams awaits a build anyway."""
+        """Whether every day of the driving streams awaits a whole build anyway."""
         return not self._session.value(
             "select 1 from ops.stream_day inner join ops.stream using (stream_id)"
             " left join ops.dirty_slice as dirty on dirty.fact = $2 and dirty.source = stream.source"
             " and dirty.day = stream_day.day"
             " left join ops.slice as published on published.fact = dirty.fact and published.source = dirty.source"
             " and published.day = dirty.day where stream_id = any($1)"
-            " and dirty.generation > coalesce(published.generation, 0) is not true limit 1",
+            " and dirty.whole_generation > coalesce(published.generation, 0) is not true limit 1",
             driving,
             fact.name,
         )

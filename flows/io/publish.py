@@ -7,8 +7,10 @@ from datetime import datetime
 import polars as pl
 
 from flows.io.warehouse import Session, Warehouse, quote
+from schemas.registry import UNDATED
 
 SLICE = "_slice"
+_WRAP = 2**64
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,14 @@ class Written:
 
 
 def publish(
-    warehouse: Warehouse, target: Target, source: str, rows: pl.DataFrame, slices: pl.DataFrame, published_at: datetime
+    warehouse: Warehouse,
+    target: Target,
+    source: str,
+    rows: pl.DataFrame,
+    slices: pl.DataFrame,
+    published_at: datetime,
+    *,
+    among: pl.DataFrame | None = None,
 ) -> Written:
     """Make the published slices equal to the built ones.
 
@@ -46,6 +55,7 @@ def publish(
             runs of key order if they are many, so that the primary key's index is walked once a run.
         slices: day and generation of each slice, the generation read before its inputs were.
         published_at: Goes into every row that is written.
+        among: Identities of the rows that the build was about, if not the slices' every row; the others stay.
 
     Returns:
         The number of slices published, and of rows written, removed and left alone.
@@ -58,9 +68,12 @@ def publish(
             return Written(dropped=dropped)
         if dropped:
             rows = rows.join(live.select(pl.col("day").alias(SLICE)), on=SLICE, how="semi")
-        published = _published(session, target, source, live)
         identity = list(target.identity)
-        new, removed = rows, 0
+        if among is None:
+            published = _published(session, target, source, live)
+        else:
+            published = _published_among(session, target, pl.concat([among, rows.select(identity)]).unique(), live)
+        new, removed = rows, _NOTHING
         if published.height or _has_rows(session, target):
             new = rows.join(published, on=[*identity, "row_hash"], how="anti", maintain_order="left")
             gone = published.join(rows, on=identity, how="anti").select(identity)
@@ -68,9 +81,13 @@ def publish(
             removed = _delete(session, target, pl.concat([gone, new.select(identity)]))
         stamp = pl.lit(published_at).cast(pl.Datetime("us", "UTC")).alias("published_at")
         session.copy(new.drop(SLICE).with_columns(stamp), target.name, schema="mart")
-        _record(session, target, source, rows, live, published_at)
+        held = _sums(rows)
+        if among is not None:
+            held = _held(session, target, source, live, _sums(new), removed)
+        _record(session, target, source, held, live, published_at)
+        _take_from_others(session, target, source, removed, live)
         session.commit()
-    return Written(live.height, new.height, removed, rows.height - new.height, dropped)
+    return Written(live.height, new.height, int(removed["row_count"].sum()), rows.height - new.height, dropped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,26 +180,90 @@ def _published(session: Session, target: Target, source: str, slices: pl.DataFra
     return frame.filter(day.is_in(slices["day"].implode())).drop(SLICE)
 
 
+def _published_among(session: Session, target: Target, among: pl.DataFrame, slices: pl.DataFrame) -> pl.DataFrame:
+    """Identity and row hash of those of some rows that the slices hold."""
+    session.load_temporary(among, "wanted_row")
+    names = ", ".join(f"kept.{quote(name)}" for name in (*target.identity, "row_hash"))
+    found = session.fetch(
+        f"select {names}, kept.{quote(target.anchor or '')} as {SLICE} from mart.{quote(target.name)} as kept"
+        f" inner join pg_temp.wanted_row using ({', '.join(map(quote, target.identity))})"
+    )
+    return found.filter(pl.col(SLICE).is_in(slices["day"].implode())).drop(SLICE)
+
+
 def _has_rows(session: Session, target: Target) -> bool:
     return bool(session.value(f"select 1 from mart.{quote(target.name)} limit 1"))
 
 
-def _delete(session: Session, target: Target, outdated: pl.DataFrame) -> int:
+_NOTHING = pl.DataFrame(schema={"day": pl.Date(), "row_count": pl.Int64(), "checksum": pl.Int64()})
+"""No rows of any slice."""
+
+
+def _delete(session: Session, target: Target, outdated: pl.DataFrame) -> pl.DataFrame:
+    """Delete rows wherever the table holds them: day, row_count, checksum of what was deleted, by slice."""
     if not outdated.height:
-        return 0
+        return _NOTHING
     session.load_temporary(outdated, "outdated_row")
     condition = " and ".join(f"kept.{quote(name)} = outdated.{quote(name)}" for name in target.identity)
-    return session.execute(
-        f"delete from mart.{quote(target.name)} as kept using pg_temp.outdated_row as outdated where {condition}"
+    day = f"date '{UNDATED}'" if target.anchor is None else f"kept.{quote(target.anchor)}"
+    deleted = session.fetch(
+        f"with deleted as (delete from mart.{quote(target.name)} as kept using pg_temp.outdated_row as outdated"
+        f" where {condition} returning {day} as day, kept.row_hash)"
+        " select day, count(*) as row_count, sum(row_hash)::text as checksum from deleted group by day"
+    )
+    checksums = pl.Series("checksum", [wrapped(int(number)) for number in deleted["checksum"]], dtype=pl.Int64)
+    deleted = deleted.with_columns(checksums)
+    if target.is_monthly:
+        deleted = deleted.with_columns(pl.col("day").dt.truncate("1mo"))
+    return deleted.group_by("day").sum()
+
+
+def wrapped(number: int) -> int:
+    """A sum as Polars' 64-bit sum has it."""
+    return (number + _WRAP // 2) % _WRAP - _WRAP // 2
+
+
+def _sums(rows: pl.DataFrame) -> pl.DataFrame:
+    """day, row_count and checksum of rows, by slice."""
+    sums = rows.group_by(day=SLICE).agg(row_count=pl.len().cast(pl.Int64), checksum=pl.col("row_hash").sum())
+    return sums.cast(_NOTHING.schema)
+
+
+def _held(
+    session: Session, target: Target, source: str, slices: pl.DataFrame, added: pl.DataFrame, removed: pl.DataFrame
+) -> pl.DataFrame:
+    """day, row_count and checksum of slices of which some rows were written and some removed."""
+    known = session.fetch(
+        "select day, row_count, checksum from ops.slice where fact = $1 and source = $2 and day between $3 and $4",
+        target.name,
+        source,
+        slices["day"].min(),
+        slices["day"].max(),
+    ).cast(_NOTHING.schema)
+    lost = removed.with_columns(-pl.col("row_count", "checksum"))
+    return pl.concat([known, added, lost]).group_by("day").sum()
+
+
+def _take_from_others(session: Session, target: Target, source: str, removed: pl.DataFrame, live: pl.DataFrame) -> None:
+    """Slices that lost rows to the published ones hold less than was recorded of them."""
+    others = removed.join(live, on="day", how="anti")
+    if not others.height:
+        return
+    held = _held(session, target, source, others, _NOTHING, others).join(others, on="day", how="semi")
+    session.load_temporary(held, "robbed_slice")
+    session.execute(
+        "update ops.slice as held set row_count = robbed.row_count, checksum = robbed.checksum"
+        " from pg_temp.robbed_slice as robbed where fact = $1 and source = $2 and held.day = robbed.day",
+        target.name,
+        source,
     )
 
 
 def _record(
-    session: Session, target: Target, source: str, rows: pl.DataFrame, live: pl.DataFrame, published_at: datetime
+    session: Session, target: Target, source: str, held: pl.DataFrame, live: pl.DataFrame, published_at: datetime
 ) -> None:
     """The slices are published at the generation that the build read."""
-    counts = rows.group_by(day=SLICE).agg(row_count=pl.len().cast(pl.Int64), checksum=pl.col("row_hash").sum())
-    slices = live.join(counts, on="day", how="left").with_columns(pl.col("row_count", "checksum").fill_null(0))
+    slices = live.join(held, on="day", how="left").with_columns(pl.col("row_count", "checksum").fill_null(0))
     session.load_temporary(slices.select("day", "generation", "row_count", "checksum"), "published_slice")
     session.execute(
         "insert into ops.slice (fact, source, day, row_count, checksum, generation, logic_version, published_at)"

@@ -9,12 +9,14 @@ from datetime import UTC, date, datetime
 import polars as pl
 
 from flows.io import gates
-from flows.io.build import Chunk, FactBuilder, chunks, dirty_slices, transform_of, whole_table
+from flows.io.build import Chunk, FactBuilder, chunks, dirty_slices, transform_of, whole_chunks, whole_table
 from flows.io.current import Everything, current_rows
+from flows.io.dirty import forget_rows
 from flows.io.journal import Journal
 from flows.io.lake import Lake
 from flows.io.publish import SLICE, Forecast, Target, Written, compare, forecast, publish
-from flows.io.warehouse import Session, Warehouse
+from flows.io.row_keys import of_driving_rows
+from flows.io.warehouse import ACCEPT_LOCK, Session, Warehouse
 from flows.report import BuiltTable
 from schemas.catalog import DATASETS, DIMENSIONS, FACTS
 from schemas.registry import ALL_SOURCES, UNDATED, Dimension, Fact
@@ -59,7 +61,7 @@ class TableBuilder:
         """While PostgreSQL takes one chunk, Polars builds the next."""
         written: list[Future[Written]] = []
         with self._warehouse.session() as session, ThreadPoolExecutor(1) as publisher:
-            slices = dirty_slices(session, fact.name)
+            slices = dirty_slices(session, fact)
             if not slices.height:
                 return []
             members = _members(session, fact)
@@ -71,7 +73,13 @@ class TableBuilder:
                     # One chunk at most is in memory beside the one being built.
                     written[-1].result()
                 written.append(publisher.submit(self._publish, fact, chunk, rows, slices))
-            return [future.result() for future in written]
+            results = [future.result() for future in written]
+        if fact.is_by_row:
+            with self._warehouse.session() as session:
+                session.lock(ACCEPT_LOCK)
+                forget_rows(session, fact)
+                session.commit()
+        return results
 
     def _built_and_judged(
         self, builder: FactBuilder, fact: Fact, chunk: Chunk, members: Mapping[str, pl.Series]
@@ -92,7 +100,10 @@ class TableBuilder:
     def _publish(self, fact: Fact, chunk: Chunk, rows: pl.DataFrame, slices: pl.DataFrame) -> Written:
         written = Written()
         if slices.height:
-            written = publish(self._warehouse, _target(fact), chunk.source, rows, slices, datetime.now(UTC))
+            among = None if chunk.rows is None else of_driving_rows(fact, chunk.rows)
+            written = publish(
+                self._warehouse, _target(fact), chunk.source, rows, slices, datetime.now(UTC), among=among
+            )
         self._advance(chunk.row_count, rows.height)
         return written
 
@@ -120,7 +131,7 @@ class TableBuilder:
 
     def _build_dimension(self, dimension: Dimension) -> Written:
         with self._warehouse.session() as session:
-            slices = dirty_slices(session, dimension.name)
+            slices = dirty_slices(session, dimension)
             if not slices.height:
                 return Written()
             rows = self._dimension_rows(session, dimension)
@@ -142,7 +153,7 @@ class TableBuilder:
                 return forecast(session, target, [compare(session, target, ALL_SOURCES, rows, wanted)])
             fact, compared = FACTS[table], []
             builder = FactBuilder(session, self._lake, fact, self._reporting_currency)
-            for chunk in chunks(session, fact, wanted):
+            for chunk in whole_chunks(session, fact, wanted):
                 rows, _ = builder.build(chunk)
                 compared.append(compare(session, _target(fact), chunk.source, rows, chunk.slices))
                 self._advance(chunk.row_count, rows.height)

@@ -76,7 +76,7 @@ def test_a_build_that_was_overtaken_is_dropped(shop: Shop) -> None:
         session.commit()
     with shop.warehouse.session() as session:
         builder = FactBuilder(session, Lake(shop.settings.lake), FACT, "USD")
-        (chunk,) = chunks(session, FACT, dirty_slices(session, FACT.name))
+        (chunk,) = chunks(session, FACT, dirty_slices(session, FACT))
         rows, _ = builder.build(chunk)
         session.commit()
     # While that was built, P1 changed, and another night published it.

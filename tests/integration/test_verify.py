@@ -117,10 +117,20 @@ TAMPERED: dict[str, str] = {
 
 
 def test_whatever_was_tampered_with_is_noticed(filled: Shop) -> None:
+    tables = {statement.split("mart.")[1].split()[0] for statement in TAMPERED.values()}
+    with filled.warehouse.session() as session:
+        for table in tables:
+            session.execute(f"create table ops.kept_{table} as table mart.{table}")
+        session.commit()
     for what, statement in TAMPERED.items():
         with filled.warehouse.session() as session:
             assert session.execute(statement) != 0, what
+            session.commit()
             assert list(differences(session, Lake(filled.settings.lake))) != [], what
+            for table in tables:
+                session.execute(f"delete from mart.{table}")
+                session.execute(f"insert into mart.{table} select * from ops.kept_{table}")
+            session.commit()
     assert verify(filled) == []
 
 

@@ -1,13 +1,13 @@
 """first tables.
 
-Revision: 0001_202611222144, after nothing
+Revision: 0001_202611222154, after nothing
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0001_202611222144"
+revision = "0001_202611222154"
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -485,11 +485,32 @@ def upgrade() -> None:
         postgresql_with={"pages_per_range": 16},
     )
     op.create_table(
+        "dirty_row",
+        sa.Column("fact", sa.Text(), nullable=False, comment="Fact"),
+        sa.Column("source", sa.Text(), nullable=False, comment="Anchor source"),
+        sa.Column("row_date", sa.Date(), nullable=False, comment="Day that filed or files the driving row"),
+        sa.Column("key_hash", sa.BigInteger(), nullable=True, comment="Hash of its source and natural key"),
+        sa.Column(
+            "link_hash",
+            sa.BigInteger(),
+            nullable=True,
+            comment="Its document, where the ledger has no keys (append): all of its rows",
+        ),
+        schema="ops",
+        comment="Driving rows whose fact rows are to be built again, in slices that are not dirty as a whole; a bag",
+    )
+    op.create_table(
         "dirty_slice",
         sa.Column("fact", sa.Text(), nullable=False, comment="Fact or dimension"),
         sa.Column("source", sa.Text(), nullable=False, comment="Anchor source; '' for tables of several sources"),
         sa.Column("day", sa.Date(), nullable=False, comment="Day (or month's first day) of the anchor date"),
         sa.Column("generation", sa.BigInteger(), nullable=False, comment="Rises with every change of an input"),
+        sa.Column(
+            "whole_generation",
+            sa.BigInteger(),
+            nullable=False,
+            comment="Generation of the last change that concerns every row; after it, those in dirty_row alone",
+        ),
         sa.Column(
             "state", sa.Text(), server_default="pending", nullable=False, comment="pending, or blocked by a gate"
         ),
