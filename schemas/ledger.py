@@ -69,7 +69,9 @@ extract = _table(
     Column("rows_excluded", BigInteger, comment="Rows that the mapping SELECT leaves out"),
     Column("first_date", Date, comment="Earliest day of an accepted row"),
     Column("last_date", Date, comment="Latest day of an accepted row"),
-    Column("gives_coverage", Boolean, comment="Keys it lacks are gone; decided once"),
+    Column("gives_coverage", Boolean, comment="Keys it lacks are gone; decided once, or by a replay or a release"),
+    Column("unreadable_keys", BigInteger, comment="Quarantined rows whose key could not be read: they may be any key"),
+    Column("replays", Integer, nullable=False, server_default="0", comment="How often held rows were taken later"),
     Column("blocked_by", Text, comment="Gate that blocked it, or why it could not be read"),
     Column("accepted_at", INSTANT, comment="When it was accepted"),
     UniqueConstraint("source", "dataset", "slot", "revision", "content_hash"),
@@ -77,15 +79,47 @@ extract = _table(
 
 quarantined_row = _table(
     "quarantined_row",
-    "Rows that break a row rule or cannot be read; the good rows of the extract went on",
+    "Rows that break a row rule or cannot be read, the first 10,000 of a delivery; its good rows went on",
     Column("extract_id", BigInteger, ForeignKey("ops.extract.extract_id"), primary_key=True, comment="Delivery"),
     Column("row_no", BigInteger, primary_key=True, comment="Row of the driving file, from 1"),
     Column("rule", Text, primary_key=True, comment="Rule the row breaks"),
     Column("column_name", Text, comment="Column the rule judges, where it is one"),
     Column("value", Text, comment="Offending value; personal data masked"),
     Column("raw", JSONB, comment="Row as delivered; personal columns masked"),
+    Column("key_hash", BigInteger, comment="Hash of source and natural key; NULL: the key cannot be read"),
+    Column("order_at", INSTANT, comment="updated_at of a delta's row; NULL: the as_of of its delivery"),
     Column("quarantined_at", INSTANT, nullable=False, comment="When it was held back"),
     Column("replayed_at", INSTANT, comment="When it was fed through again and accepted"),
+)
+
+quarantine_count = _table(
+    "quarantine_count",
+    "Rows of a delivery that break a rule: all of them, kept for good",
+    Column("extract_id", BigInteger, ForeignKey("ops.extract.extract_id"), primary_key=True, comment="Delivery"),
+    Column("rule", Text, primary_key=True, comment="Rule the rows break"),
+    Column("row_count", BigInteger, nullable=False, comment="Rows that broke it when the delivery was taken"),
+    Column("held_count", BigInteger, nullable=False, comment="Rows that break it still, after replays"),
+)
+
+correction = _table(
+    "correction",
+    "Corrections of corrections.yaml that met rows of a delivery, when it was taken last",
+    Column("extract_id", BigInteger, ForeignKey("ops.extract.extract_id"), primary_key=True, comment="Delivery"),
+    Column("correction", Text, primary_key=True, comment="Which rows, and what is set in them"),
+    Column("rows_corrected", BigInteger, nullable=False, comment="Rows that were corrected"),
+    Column("rows_unexpected", BigInteger, nullable=False, comment="Rows that do not say what is expected: left alone"),
+    Column("reason", Text, nullable=False, comment="Why it is corrected here"),
+    Column("owner", Text, nullable=False, comment="Who answers for it"),
+)
+
+release = _table(
+    "release",
+    "Deliveries that somebody let pass in spite of a gate or of the limit to what may end",
+    Column("extract_id", BigInteger, ForeignKey("ops.extract.extract_id"), primary_key=True, comment="Delivery"),
+    Column("released_at", INSTANT, primary_key=True, comment="When"),
+    Column("released_by", Text, nullable=False, comment="Who"),
+    Column("reason", Text, nullable=False, comment="Why"),
+    Column("overruled", Text, nullable=False, comment="What held it back"),
 )
 
 sighting = _table(

@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from schemas.correction import Correction
+
 Mode = Literal["append", "delta", "snapshot", "period"]
 RawType = Literal["text", "integer", "decimal", "date", "timestamp", "boolean"]
 Encoding = Literal["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "cp1252"]
@@ -219,14 +221,19 @@ class SourceFile(_Model):
 
 
 class Source(SourceFile):
-    """A source as loaded: source.yaml, its folder and the mapping SELECTs beside it (dataset → SQL text)."""
+    """A source as loaded: source.yaml and its folder, with the SELECTs (dataset → SQL text) and corrections in it."""
 
     folder: Path
     mappings: dict[str, str]
+    corrections: tuple[Correction, ...] = ()
 
     def zone(self, dataset: str) -> str:
         """IANA zone that naive timestamps of a dataset are meant in."""
         return self.datasets[dataset].time_zone or self.time_zone
+
+    def corrections_of(self, dataset: str) -> list[Correction]:
+        """Corrections of a dataset's deliveries."""
+        return [correction for correction in self.corrections if correction.dataset == dataset]
 
     def code_space(self, dataset: str, entity: str) -> str:
         """Code space of an entity's ids in a dataset: the dataset's, the source's, else the source's name."""

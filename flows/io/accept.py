@@ -4,6 +4,7 @@ The rules are `transforms.common.accept`'s; here are the reads and writes around
 time under one advisory lock, which is taken before anything is read.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -37,7 +38,7 @@ class StagedRows:
     """What accepting needs of a staged extract.
 
     `rows` is the Parquet file of good rows; `sightings` has _key_hash and _order_at of quarantined rows; `counts` are
-    the rows_… columns of ops.extract.
+    the rows_… columns of ops.extract, `unreadable_keys` the quarantined rows that no key tells.
     """
 
     rows: Path
@@ -45,6 +46,7 @@ class StagedRows:
     sightings: pl.DataFrame
     counts: dict[str, int]
     gives_coverage: bool
+    unreadable_keys: int = 0
     retire_limit_pct: float = 100.0
 
 
@@ -57,11 +59,21 @@ class _Existing:
     accept_count: int
 
 
-def accept(warehouse: Warehouse, lake: Lake, extract: Extract, staged: StagedRows, accepted_at: datetime) -> None:
-    """Append the rows to the lake and take the delivery into the ledger.
+def accept(
+    warehouse: Warehouse,
+    lake: Lake,
+    extract: Extract,
+    staged: StagedRows,
+    accepted_at: datetime,
+    *,
+    replay: int = 0,
+    also: Callable[[Session], None] | None = None,
+) -> bool | None:
+    """Append the rows to the lake and take the delivery into the ledger; whether its keys count as all there are.
 
     Safe to repeat after a crash at any point: the lake knows the append's transaction id, and the ledger's changes are
-    maxima.
+    maxima. For the same reason rows that were held back can come later, in the delivery's own order: `replay` numbers
+    these times from 1. `also` is done in the ledger's transaction.
     """
     dataset = DATASETS[extract.dataset]
     keep, existing = None, None
@@ -72,12 +84,13 @@ def accept(warehouse: Warehouse, lake: Lake, extract: Extract, staged: StagedRow
             session.commit()
         if stream.key_count and not dataset.keeps_history:
             keep = _unknown_payloads(staged.rows, existing.rows)
-    lake.append(dataset, staged.rows, f"extract-{extract.extract_id}", keep)
+    lake.append(dataset, staged.rows, extract.append_id(replay), keep)
     with warehouse.session() as session:
         session.lock(ACCEPT_LOCK)
-        if ledger.extracts(session, "extract_id = $1 and state = 'accepted'", extract.extract_id):
+        is_taken = "extract_id = $1 and state = 'accepted' and replays >= $2"
+        if taken := ledger.extracts(session, is_taken, extract.extract_id, replay):
             # Whoever lost the connection that guards a delivery may find it taken. What was decided then stays.
-            return
+            return taken[0].gives_coverage
         gives_coverage: bool | None = None
         if extract.mode == "append":
             change = _accept_append(session, lake, extract, staged)
@@ -85,8 +98,13 @@ def accept(warehouse: Warehouse, lake: Lake, extract: Extract, staged: StagedRow
             change, gives_coverage = _accept_keyed(session, extract, staged, existing)
         seen = spans.widen(session, extract, staged.rows)
         dirty.mark(session, lake, extract, change, seen)
-        _record(session, extract, staged, gives_coverage, accepted_at)
+        # A replay that brings no row leaves no trace in the lake, where verify would look for it.
+        replays = replay if staged.row_count else 0
+        ledger.record_accepted(session, extract, _said(staged), gives_coverage, accepted_at, replays)
+        if also is not None:
+            also(session)
         session.commit()
+    return gives_coverage
 
 
 def _read_existing(session: Session, stream: Stream, extract: Extract, staged: StagedRows) -> _Existing:
@@ -168,7 +186,7 @@ def _accept_keyed(
         change = Change(touched)
         _write_settled(session, stream, settled, existing, groups, group)
     if gives_coverage:
-        _cover(session, extract, orders)
+        ledger.cover(session, extract, orders)
     return change, gives_coverage
 
 
@@ -311,31 +329,6 @@ def _upsert(session: Session, stream: Stream, updates: pl.DataFrame, inserts: pl
     )
 
 
-def _cover(session: Session, extract: Extract, orders: pl.DataFrame) -> None:
-    """Take the delivery's claim of completeness, unless a newer one stands for the scope."""
-    held = session.value(
-        "select extract_id from ops.coverage where dataset = $1 and source = $2 and scope = $3",
-        extract.dataset,
-        extract.source,
-        extract.scope,
-    )
-    rank = dict(orders.select("extract_id", "rank").iter_rows())
-    if held is not None and rank[held] > rank[extract.extract_id]:
-        return
-    session.execute(
-        "insert into ops.coverage (dataset, source, scope, scope_from, scope_to, coverage_order, extract_id)"
-        " values ($1, $2, $3, $4, $5, $6, $7) on conflict (dataset, source, scope)"
-        " do update set coverage_order = excluded.coverage_order, extract_id = excluded.extract_id",
-        extract.dataset,
-        extract.source,
-        extract.scope,
-        extract.period_start,
-        extract.period_end,
-        extract.at,
-        extract.extract_id,
-    )
-
-
 def _accept_append(session: Session, lake: Lake, extract: Extract, staged: StagedRows) -> Change:
     """An append delivery replaces the older revision of its slot, and counts for nothing if a newer one stands."""
     slot = ledger.extracts(
@@ -381,26 +374,6 @@ def _rows_of(session: Session, lake: Lake, extract: Extract) -> Change:
     return Change(rows.collect())
 
 
-def _record(
-    session: Session, extract: Extract, staged: StagedRows, gives_coverage: bool | None, accepted_at: datetime
-) -> None:
-    """The delivery is accepted: its counts, its days, its coverage."""
+def _said(staged: StagedRows) -> ledger.Said:
     first, last = pl.scan_parquet(staged.rows).select(pl.min("_date"), last=pl.max("_date")).collect().row(0)
-    counts = staged.counts
-    session.execute(
-        "update ops.extract set state = 'accepted', blocked_by = null, accepted_at = $2, gives_coverage = $3,"
-        " first_date = $4, last_date = $5, rows_in = $6, rows_accepted = $7, rows_quarantined = $8,"
-        " rows_duplicate = $9, rows_excluded = $10 where extract_id = $1",
-        extract.extract_id,
-        accepted_at,
-        gives_coverage,
-        first,
-        last,
-        counts["rows_in"],
-        counts["rows_accepted"],
-        counts["rows_quarantined"],
-        counts["rows_duplicate"],
-        counts["rows_excluded"],
-    )
-    ledger.supersede(session, extract)
-    session.execute("update ops.stream set accept_count = accept_count + 1 where stream_id = $1", extract.stream_id)
+    return ledger.Said(staged.counts, staged.unreadable_keys, first, last)

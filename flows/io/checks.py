@@ -74,15 +74,10 @@ def _lake_gaps(session: Session, lake: Lake, stream: Stream) -> Iterator[LakeGap
         # A delivery that said nothing new appended nothing.
         return
     accepted = ledger.extracts(session, "stream_id = $1 and state = 'accepted' and rows_accepted > 0", stream.stream_id)
-    known = lake.appended(dataset, [append_id(extract) for extract in accepted])
-    lost = tuple(extract for extract in accepted if append_id(extract) not in known)
+    known = lake.appended(dataset, [append for extract in accepted for append in extract.append_ids])
+    lost = tuple(extract for extract in accepted if not known.issuperset(extract.append_ids))
     if rows or lost:
         yield LakeGap(stream, rows, lost)
-
-
-def append_id(extract: Extract) -> str:
-    """Id under which a delivery is appended to the lake."""
-    return f"extract-{extract.extract_id}"
 
 
 def _missing_in_lake(session: Session, lake: Lake, stream: Stream) -> int:

@@ -1,4 +1,4 @@
-"""What a run leaves on the record: itself, what the gates said, the rows held back."""
+"""What a run leaves on the record: itself, and what the gates said."""
 
 import threading
 from collections.abc import Sequence
@@ -7,9 +7,7 @@ from datetime import datetime
 import polars as pl
 
 from flows.io.gates import GateResult
-from flows.io.warehouse import Session, Warehouse
-
-QUARANTINE_COLUMNS = ("row_no", "rule", "column_name", "value", "raw")
+from flows.io.warehouse import Warehouse
 
 
 class Journal:
@@ -71,23 +69,3 @@ class Journal:
                 "update ops.run set state = $2, ended_at = $3 where run_id = $1", self.run_id, state, ended_at
             )
             session.commit()
-
-
-def keep_quarantined(warehouse: Warehouse, extract_id: int, rows: pl.DataFrame, quarantined_at: datetime) -> None:
-    """Keep the rows of an extract that were held back, in place of those of an earlier try."""
-    with warehouse.session() as session:
-        session.execute("delete from ops.quarantined_row where extract_id = $1", extract_id)
-        if rows.height:
-            session.load_temporary(rows.select(QUARANTINE_COLUMNS), "held_back")
-            _insert_quarantined(session, extract_id, quarantined_at)
-        session.commit()
-
-
-def _insert_quarantined(session: Session, extract_id: int, quarantined_at: datetime) -> None:
-    session.execute(
-        "insert into ops.quarantined_row (extract_id, row_no, rule, column_name, value, raw, quarantined_at)"
-        " select distinct on (row_no, rule) $1, row_no, rule, column_name, value, raw::jsonb, $2"
-        " from pg_temp.held_back order by row_no, rule on conflict (extract_id, row_no, rule) do nothing",
-        extract_id,
-        quarantined_at,
-    )

@@ -50,6 +50,10 @@ class Lake:
     def __init__(self, root: Path | str) -> None:
         self._root = str(root)
 
+    def uri(self, table: str) -> str:
+        """Where a table is."""
+        return f"{self._root}/{table}"
+
     def append(self, dataset: Dataset, rows: Path, transaction: str, keep: pl.DataFrame | None = None) -> int:
         """Append a staged extract's rows; the number of rows appended.
 
@@ -70,7 +74,7 @@ class Lake:
         except (OSError, DeltaError, pl.exceptions.PolarsError) as error:
             raise LakeError(
                 f"the lake cannot be written: {str(error).splitlines()[0]}",
-                where=f"{self._root}/{dataset.name}",
+                where=self.uri(dataset.name),
                 remedy="free space or mend the permissions, then run again; nothing was accepted",
             ) from error
         return count
@@ -87,7 +91,7 @@ class Lake:
             names.append(f"{MONTH}={month}/{transaction}.{batch}-{file.index_in_partition}.parquet")
             return names[-1]
 
-        folder = f"{self._root}/{dataset.name}"
+        folder = self.uri(dataset.name)
         columns = [name for name in lake_schema(dataset) if name != MONTH]
         for first in range(0, pq.read_metadata(rows).num_rows, ROWS_AT_ONCE):
             frame = pl.scan_parquet(rows).slice(first, ROWS_AT_ONCE)
@@ -127,7 +131,7 @@ class Lake:
             return
 
     def _create(self, name: str, schema: pa.Schema) -> DeltaTable:
-        uri = f"{self._root}/{name}"
+        uri = self.uri(name)
         try:
             return DeltaTable(uri)
         except TableNotFoundError:
@@ -142,7 +146,7 @@ class Lake:
     def appended(self, dataset: Dataset, transactions: Iterable[str]) -> set[str]:
         """Those of some appends that the table has seen."""
         try:
-            table = DeltaTable(f"{self._root}/{dataset.name}")
+            table = DeltaTable(self.uri(dataset.name))
         except TableNotFoundError:
             return set()
         return {transaction for transaction in transactions if table.transaction_version(transaction) is not None}
@@ -154,13 +158,13 @@ class Lake:
             LakeError: The lake cannot be read.
         """
         try:
-            table = DeltaTable(f"{self._root}/{dataset.name}")
+            table = DeltaTable(self.uri(dataset.name))
         except TableNotFoundError:
             return pl.LazyFrame(schema=lake_schema(dataset))
         except (OSError, DeltaError) as error:
             raise LakeError(
                 f"the lake cannot be read: {str(error).splitlines()[0]}",
-                where=f"{self._root}/{dataset.name}",
+                where=self.uri(dataset.name),
                 remedy="mend the permissions, or restore the folder, then run again",
             ) from error
         frame = pl.scan_delta(table)

@@ -44,13 +44,26 @@ class Extract:
     as_of: date
     period_start: date | None
     period_end: date | None
+    file: str
     landed_at: datetime
     state: str
+    gives_coverage: bool | None
+    unreadable_keys: int | None
+    replays: int
 
     @property
     def at(self) -> datetime:
         """The first part of its order."""
         return midnight(self.as_of)
+
+    def append_id(self, replay: int = 0) -> str:
+        """Id under which its rows are appended to the lake, and those of each replay."""
+        return f"extract-{self.extract_id}" + (f"-replay-{replay}" if replay else "")
+
+    @property
+    def append_ids(self) -> list[str]:
+        """Ids of all its appends."""
+        return [self.append_id(replay) for replay in range(self.replays + 1)]
 
     @property
     def scope(self) -> str:
@@ -130,7 +143,8 @@ def extracts(session: Session, condition: str, *parameters: object) -> list[Extr
     """Extracts that satisfy an SQL condition, oldest order first."""
     frame = session.fetch(
         "select extract_id, stream_id, source, dataset, slot, revision, content_hash, mode, as_of, period_start,"
-        f" period_end, landed_at, state from ops.extract where {condition}"
+        " period_end, file, landed_at, state, gives_coverage, unreadable_keys, replays"
+        f" from ops.extract where {condition}"
         " order by as_of, revision, landed_at, content_hash",
         *parameters,
     )
@@ -177,6 +191,64 @@ def current_append_extracts(session: Session, stream_ids: Sequence[int]) -> pl.D
     )
 
 
+def cover(session: Session, extract: Extract, orders: pl.DataFrame) -> None:
+    """Take the delivery's claim of completeness, unless a newer one stands for the scope."""
+    held = session.value(
+        "select extract_id from ops.coverage where dataset = $1 and source = $2 and scope = $3",
+        extract.dataset,
+        extract.source,
+        extract.scope,
+    )
+    rank = dict(orders.select("extract_id", "rank").iter_rows())
+    if held is not None and rank[held] > rank[extract.extract_id]:
+        return
+    session.execute(
+        "insert into ops.coverage (dataset, source, scope, scope_from, scope_to, coverage_order, extract_id)"
+        " values ($1, $2, $3, $4, $5, $6, $7) on conflict (dataset, source, scope)"
+        " do update set coverage_order = excluded.coverage_order, extract_id = excluded.extract_id",
+        extract.dataset,
+        extract.source,
+        extract.scope,
+        extract.period_start,
+        extract.period_end,
+        extract.at,
+        extract.extract_id,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What an accepted delivery came to: the rows_… columns, rows that no key tells, first and last day of its rows."""
+
+    counts: Mapping[str, int]
+    unreadable_keys: int
+    first: date | None
+    last: date | None
+
+
+def record_accepted(
+    session: Session, extract: Extract, said: Said, gives_coverage: bool | None, accepted_at: datetime, replay: int
+) -> None:
+    """The delivery is accepted: its counts, its days, its coverage. A replay adds to what was accepted before."""
+    session.execute(
+        "update ops.extract set state = 'accepted', blocked_by = null, accepted_at = coalesce(accepted_at, $2),"
+        " gives_coverage = case when $3 then true else coalesce(gives_coverage, $3) end,"
+        " first_date = least(first_date, $4), last_date = greatest(last_date, $5), rows_in = $6, rows_accepted = $7,"
+        " rows_quarantined = $8, rows_duplicate = $9, rows_excluded = $10, unreadable_keys = $11,"
+        " replays = greatest(replays, $12) where extract_id = $1",
+        extract.extract_id,
+        accepted_at,
+        gives_coverage,
+        said.first,
+        said.last,
+        *(said.counts[name] for name in COUNTS),
+        said.unreadable_keys,
+        replay,
+    )
+    supersede(session, extract)
+    session.execute("update ops.stream set accept_count = accept_count + 1 where stream_id = $1", extract.stream_id)
+
+
 def block(warehouse: Warehouse, extract: Extract, why: str, counts: Mapping[str, int]) -> None:
     """Nothing of the delivery is used; a corrected one supersedes it."""
     with warehouse.session() as session:
@@ -189,6 +261,39 @@ def block(warehouse: Warehouse, extract: Extract, why: str, counts: Mapping[str,
             *(counts.get(name) for name in COUNTS),
         )
         session.commit()
+
+
+def release(session: Session, extract: Extract, *, by: str, reason: str, overruled: str, at: datetime) -> None:
+    """Let a delivery pass in spite of what holds it back. A blocked one is pending then."""
+    session.execute(
+        "insert into ops.release (extract_id, released_at, released_by, reason, overruled) values ($1, $2, $3, $4, $5)",
+        extract.extract_id,
+        at,
+        by,
+        reason,
+        overruled,
+    )
+    reopen(session, extract)
+
+
+def reopen(session: Session, extract: Extract) -> None:
+    """Have a blocked delivery pending again."""
+    session.execute(
+        "update ops.extract set state = 'landed' where extract_id = $1 and state = 'blocked'", extract.extract_id
+    )
+
+
+def is_released(session: Session, extract: Extract) -> bool:
+    """Whether somebody let the delivery pass."""
+    rows = session.fetch("select 1 from ops.release where extract_id = $1 limit 1", extract.extract_id)
+    return bool(rows.height)
+
+
+def counts_of(session: Session, extract: Extract) -> dict[str, int]:
+    """The rows_… columns of an accepted delivery."""
+    return session.fetch(f"select {', '.join(COUNTS)} from ops.extract where extract_id = $1", extract.extract_id).row(
+        0, named=True
+    )
 
 
 def supersede(session: Session, extract: Extract) -> None:

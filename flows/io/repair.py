@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 import polars as pl
 
 from flows.io import dirty
-from flows.io.checks import SOURCE, Difference, LakeGap, Table, Tampered, altered_rows, append_id, slice_day
+from flows.io.checks import SOURCE, Difference, LakeGap, Table, Tampered, altered_rows, slice_day
 from flows.io.dirty import Change
 from flows.io.lake import Lake
 from flows.io.ledger import Extract
@@ -75,7 +75,10 @@ class Repair:
                 delivery, source, DATASETS[extract.dataset], Path(folder),
                 extract_id=extract.extract_id, pseudonym=pseudonym,
             ).rows  # fmt: skip
-            self.lake.append(DATASETS[extract.dataset], rows, append_id(extract))
+            dataset = DATASETS[extract.dataset]
+            # It may have lost the rows of a replay alone; another append under a known id would take the first's place.
+            for append in set(extract.append_ids) - self.lake.appended(dataset, extract.append_ids):
+                self.lake.append(dataset, rows, append)
             with self.warehouse.session() as session:
                 # A night that ran meanwhile has built its slices without them.
                 session.lock(ACCEPT_LOCK)

@@ -6,19 +6,22 @@ row is counted: rows_in = rows_accepted + rows_quarantined + rows_duplicate + ro
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
 import polars as pl
 
 from flows.io.pull.deliveries import Delivery
+from flows.io.pull.sources import CORRECTIONS_FILE
 from flows.io.staging import quarantine
+from flows.io.staging.corrections import Applied, correct
 from flows.io.staging.duplicates import OPTIONS, Duplicates, settle
 from flows.io.staging.mapping import BAD, ROW_NO, analyse
-from flows.io.staging.raw import RawFile, open_raw
+from flows.io.staging.raw import RawFile, RawRows, open_raw
 from flows.io.staging.rows import OK, Plan, checked, finished, project, rules_of
 from flows.io.staging.typed import TypedTable, typed_table, with_reasons
+from schemas.correction import Correction
 from schemas.errors import ExtractError, SourceError, StorageError
 from schemas.registry import Dataset
 from schemas.source import Source
@@ -28,9 +31,9 @@ from schemas.source import Source
 class Staged:
     """A staged extract.
 
-    `rows` is the Parquet file of good rows with the lake's columns (all but `_month`); `quarantined` has row_no, rule,
-    column_name, value, raw (a row for each rule broken); `sightings` _key_hash and _order_at of quarantined rows whose
-    key could be read, `unreadable_keys` counts the others.
+    `rows` is the Parquet file of good rows with the lake's columns (all but `_month`); `quarantined` has a row for each
+    row and rule that it broke, in the columns of `quarantine.SCHEMA`; `sightings` _key_hash and _order_at of
+    quarantined rows whose key could be read, `unreadable_keys` counts the others; `copies` are the duplicates' numbers.
     """
 
     rows: Path
@@ -45,6 +48,8 @@ class Staged:
     rows_excluded: int
     first_day: date | None = None
     last_day: date | None = None
+    copies: pl.Series = field(default_factory=lambda: pl.Series(dtype=pl.Int64))
+    corrections: list[Applied] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -123,7 +128,9 @@ def _blaming(delivery: Delivery, work_dir: Path) -> Iterator[None]:
 
 def _stage(delivery: Delivery, plan: Plan, work_dir: Path) -> Staged:
     mapping = plan.mapping
-    tables = _open(delivery, plan, work_dir)
+    delivered = _open(delivery, plan, work_dir)
+    corrected, corrections = _corrected(delivered, plan)
+    tables = {name: typed_table(plan.source, name, raw, mapping) for name, raw in corrected.items()}
     driving = tables[mapping.driving]
     # JSON may write the NUL character as \u0000, which no byte shows.
     is_json = any(plan.source.tables[table].format == "jsonl" for table in mapping.tables)
@@ -137,16 +144,32 @@ def _stage(delivery: Delivery, plan: Plan, work_dir: Path) -> Staged:
         for table, opened in tables.items()
         for name in opened.raw.unexpected
     ]
-    return _result(found, settled, lost, plan, rules, driving, warnings)
+    staged = _result(found, settled, lost, plan, rules, driving, delivered[mapping.driving])
+    return replace(staged, corrections=corrections, warnings=warnings)
 
 
-def _open(delivery: Delivery, plan: Plan, work_dir: Path) -> dict[str, TypedTable]:
+def _open(delivery: Delivery, plan: Plan, work_dir: Path) -> dict[str, RawRows]:
     opened = {}
     for table, needed in plan.mapping.columns.items():
         files = [RawFile(file.path, file.name) for file in delivery.files if file.table == table]
-        raw = open_raw(plan.source.tables[table], files, needed, work_dir / table)
-        opened[table] = typed_table(plan.source, table, raw, plan.mapping)
+        opened[table] = open_raw(plan.source.tables[table], files, needed, work_dir / table)
     return opened
+
+
+def _corrected(delivered: Mapping[str, RawRows], plan: Plan) -> tuple[dict[str, RawRows], list[Applied]]:
+    """The raw tables with the source's corrections, and what these met."""
+    where = str(plan.source.folder / CORRECTIONS_FILE)
+    own: dict[str, list[Correction]] = {}
+    for correction in plan.source.corrections_of(plan.dataset.name):
+        own.setdefault(correction.table or plan.mapping.driving, []).append(correction)
+    if unread := own.keys() - delivered.keys():
+        raise SourceError(
+            f"a correction names the table {min(unread)!r}, which the SELECT of {plan.dataset.name} does not read",
+            where=where,
+            remedy=f"name one of {', '.join(delivered)}",
+        )
+    found = {table: correct(raw, own.get(table, []), where) for table, raw in delivered.items()}
+    return {table: raw for table, (raw, _) in found.items()}, [one for _, met in found.values() for one in met]
 
 
 def _run(tables: Mapping[str, TypedTable], plan: Plan, rules: Mapping[str, pl.Expr], folder: Path) -> _Sorted:
@@ -201,7 +224,7 @@ def _refuse_fan_out(found: _Sorted, settled: Duplicates, plan: Plan) -> None:
     if not plan.mapping.has_joins or plan.source.datasets[plan.dataset.name].fan_out:
         return
     again = found.bad[ROW_NO].n_unique() < found.bad.height
-    if again or settled.distinct_rows < settled.rows + settled.duplicates + settled.conflicts.height:
+    if again or settled.distinct_rows < settled.rows + len(settled.copies) + settled.conflicts.height:
         raise ExtractError(
             f"rows of {plan.mapping.driving} come out of the mapping more than once: a join finds several partners",
             where=f"{plan.source.folder / plan.dataset.name}.sql",
@@ -216,12 +239,19 @@ def _result(
     plan: Plan,
     rules: Mapping[str, pl.Expr],
     driving: TypedTable,
-    warnings: list[str],
+    delivered: RawRows,
 ) -> Staged:
-    failures = quarantine.failures(found.bad, rules, plan, driving) + quarantine.lost_failures(lost, driving)
-    failures += [quarantine.Failure(row_no, quarantine.CONFLICT) for row_no in settled.conflicts[ROW_NO]]
-    outputs = settled.rows + settled.duplicates + settled.conflicts.height + found.bad.height
+    failures = pl.concat(
+        [
+            quarantine.failures(found.bad, rules, plan, driving),
+            quarantine.lost_failures(lost, driving),
+            quarantine.conflict_failures(settled.conflicts),
+        ]
+    )
+    duplicates = len(settled.copies)
+    outputs = settled.rows + duplicates + settled.conflicts.height + found.bad.height
     seen = quarantine.sightings(found.bad, rules, plan)
+    known = pl.concat([seen, settled.conflicts.select(seen.columns)])
     quarantined = found.bad.height + settled.conflicts.height + lost.height
     # With fan_out a driving row counts as often as it comes out.
     distinct = settled.distinct_rows + found.bad[ROW_NO].n_unique() if plan.mapping.has_joins else outputs
@@ -230,15 +260,15 @@ def _result(
     return Staged(
         rows=found.path,
         row_count=settled.rows,
-        quarantined=quarantine.entries(failures, plan, driving.raw),
-        sightings=pl.concat([seen.select(*quarantine.SIGHTINGS), settled.conflicts.select(*quarantine.SIGHTINGS)]),
+        quarantined=quarantine.entries(failures, plan, delivered, known),
+        sightings=known.select(*quarantine.SIGHTINGS),
         unreadable_keys=found.bad.height - seen.height + lost.height,
         rows_in=rows_in,
         rows_accepted=settled.rows,
         rows_quarantined=quarantined,
-        rows_duplicate=settled.duplicates,
-        rows_excluded=rows_in - settled.rows - quarantined - settled.duplicates,
+        rows_duplicate=duplicates,
+        rows_excluded=rows_in - settled.rows - quarantined - duplicates,
         first_day=days["first"].item(),
         last_day=days["last"].item(),
-        warnings=warnings,
+        copies=settled.copies,
     )

@@ -3,18 +3,19 @@
 import shutil
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
 
-from flows.io import gates, journal, ledger
+from flows.io import gates, ledger, quarantine
 from flows.io.accept import StagedRows, accept
 from flows.io.journal import Journal
 from flows.io.lake import Lake
 from flows.io.ledger import Extract
 from flows.io.pull.deliveries import Delivery
+from flows.io.replay import CLAIMING, take_held, withheld
 from flows.io.stage import Staged, stage
 from flows.io.warehouse import Warehouse
 from schemas.catalog import DATASETS
@@ -68,10 +69,12 @@ class Taker:
                 failed = self._judge(delivery, extract, staged)
             counts = staged.counts
             taken = _counted(taken, counts)
-            journal.keep_quarantined(self.warehouse, extract.extract_id, staged.quarantined, datetime.now(UTC))
-            if failed:
+            quarantine.keep(self.warehouse, self.lake, extract, staged, datetime.now(UTC))
+            is_released = self._is_released(extract)
+            if failed and not is_released:
                 return self._block(extract, taken, failed, counts)
-            accept(self.warehouse, self.lake, extract, self._rows(staged, extract), datetime.now(UTC))
+            rows = self._rows(staged, extract, is_released=is_released)
+            gives_coverage = accept(self.warehouse, self.lake, extract, rows, datetime.now(UTC))
         except ExtractError as error:
             return self._block(extract, taken, str(error), counts)
         except SourceError as error:
@@ -79,7 +82,38 @@ class Taker:
             return replace(taken, message=str(error))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        return replace(taken, state="accepted", message="; ".join(staged.warnings))
+        reasons = withheld(extract, staged.unreadable_keys, gives_coverage=bool(gives_coverage))
+        return replace(taken, state="accepted", message="; ".join([*staged.warnings, *reasons]))
+
+    def replay(self, delivery: Delivery, extract: Extract) -> TakenExtract:
+        """Take what was held back of an accepted delivery, as its source maps and corrects it now."""
+        folder = self.work / f"extract-{extract.extract_id}"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        try:
+            with self.staging:
+                staged = self._stage(delivery, extract, folder)
+            done = take_held(
+                self.warehouse,
+                self.lake,
+                extract,
+                staged,
+                retire_limit_pct=self._retire_limit(extract, is_released=self._is_released(extract)),
+                now=datetime.now(UTC),
+            )
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        counts = asdict(done)
+        reasons = withheld(extract, staged.unreadable_keys, gives_coverage=counts.pop("gives_coverage"))
+        name = (extract.source, extract.dataset, extract.slot)
+        return TakenExtract(*name, "accepted", **counts, message="; ".join(reasons))
+
+    def _is_released(self, extract: Extract) -> bool:
+        with self.warehouse.session() as session:
+            return ledger.is_released(session, extract)
+
+    def _retire_limit(self, extract: Extract, *, is_released: bool) -> float:
+        return 100.0 if is_released else self._dataset(extract).retire_limit_pct
 
     def _stage(self, delivery: Delivery, extract: Extract, folder: Path) -> Staged:
         dataset = DATASETS[extract.dataset]
@@ -105,15 +139,16 @@ class Taker:
             if result.status == "failed"
         )
 
-    def _rows(self, staged: Staged, extract: Extract) -> StagedRows:
-        claims = extract.mode in ("snapshot", "period") and staged.unreadable_keys == 0
+    def _rows(self, staged: Staged, extract: Extract, *, is_released: bool) -> StagedRows:
+        claims = extract.mode in CLAIMING and staged.unreadable_keys == 0
         return StagedRows(
             rows=staged.rows,
             row_count=staged.row_count,
             sightings=staged.sightings,
             counts=staged.counts,
             gives_coverage=claims,
-            retire_limit_pct=self._dataset(extract).retire_limit_pct,
+            unreadable_keys=staged.unreadable_keys,
+            retire_limit_pct=self._retire_limit(extract, is_released=is_released),
         )
 
     def _dataset(self, extract: Extract) -> SourceDataset:

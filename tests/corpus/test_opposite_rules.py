@@ -15,6 +15,7 @@ import pytest
 from flows.io import stage
 from flows.io.staging.mapping import analyse
 from flows.io.staging.rows import Plan, project, rules_of
+from flows.io.staging.typed import typed_table
 from schemas.catalog import DATASETS
 from tests.corpus.cases import RowsFile, rows_file, rows_files
 from tests.corpus.staged import delivery, masked, source_of
@@ -47,7 +48,8 @@ def _typed(file: RowsFile, folder: Path) -> tuple[pl.DataFrame, Mapping[str, pl.
     one = delivery(source, dataset.name, {"lines": [file.text().encode()]}, folder)
     mapping = analyse(dataset.name, source.mappings[dataset.name], source.tables, "corpus.sql")
     plan = Plan(source, dataset, mapping, file.mode, one.as_of, one.period, one.landed_at, 7, masked)
-    tables = stage._open(one, plan, folder)
+    delivered = stage._open(one, plan, folder)
+    tables = {name: typed_table(source, name, raw, mapping) for name, raw in delivered.items()}
     rows, reasons = project(
         pl.SQLContext({name: table.frame for name, table in tables.items()}).execute(plan.mapping.sql), plan
     )

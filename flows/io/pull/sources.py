@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from flows.io.yaml_lines import line_of
 from schemas.catalog import DATASETS
+from schemas.correction import CORRECTIONS, Correction
 from schemas.errors import SourceError
 from schemas.source import Source, SourceFile
 
 FILE = "source.yaml"
+CORRECTIONS_FILE = "corrections.yaml"
 
 
 def load_sources(
@@ -60,7 +62,7 @@ def load_source(folder: Path) -> Source:
     Raises:
         SourceError: source.yaml is missing, no YAML or says something unknown, or a mapping SELECT is missing.
     """
-    stats = {path.name: path.stat() for path in (*folder.glob(FILE), *folder.glob("*.sql"))}
+    stats = {path.name: path.stat() for path in (*folder.glob("*.yaml"), *folder.glob("*.sql"))}
     files = {name: (stat.st_mtime_ns, stat.st_size, stat.st_ino) for name, stat in stats.items()}
     if folder not in _read or _read[folder][0] != files:
         _read[folder] = files, _read_source(folder)
@@ -73,24 +75,52 @@ _read: dict[Path, tuple[dict[str, tuple[int, int, int]], Source]] = {}
 
 def _read_source(folder: Path) -> Source:
     path = folder / FILE
-    try:
-        text = path.read_text(encoding="utf-8")
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        content = yaml.safe_load(text)
-    except OSError as error:
-        raise SourceError(f"{FILE} cannot be read: {error.strerror}", where=str(path), remedy="add it") from error
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f"{path}, line {mark.line + 1}" if mark else str(path)
-        raise SourceError(f"{FILE} is no valid YAML: {error.problem}", where=where, remedy="mend the line") from error
+    content, tree = _read_yaml(path)
     if not isinstance(content, dict):
         raise SourceError(f"{FILE} is empty", where=str(path), remedy="start from `opsmart source new`")
     try:
         declared = SourceFile.model_validate(content)
     except ValidationError as error:
-        raise _as_source_error(error, path, tree) from None
+        raise _as_source_error(error, path, tree, SourceFile) from None
     _check_datasets(declared, path, tree)
-    return Source(**dict(declared), folder=folder, mappings=_mappings(declared, folder))
+    corrections = _corrections(declared, folder / CORRECTIONS_FILE)
+    return Source(**dict(declared), folder=folder, mappings=_mappings(declared, folder), corrections=corrections)
+
+
+def _read_yaml(path: Path) -> tuple[Any, yaml.Node | None]:
+    """A file's content, and its nodes, which know their lines."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        return yaml.safe_load(text), yaml.compose(text, Loader=yaml.SafeLoader)
+    except OSError as error:
+        raise SourceError(f"{path.name} cannot be read: {error.strerror}", where=str(path), remedy="add it") from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"{path}, line {mark.line + 1}" if mark else str(path)
+        what = f"{path.name} is no valid YAML: {error.problem}"
+        raise SourceError(what, where=where, remedy="mend the line") from error
+
+
+def _corrections(declared: SourceFile, path: Path) -> tuple[Correction, ...]:
+    if not path.exists():
+        return ()
+    content, tree = _read_yaml(path)
+    try:
+        found = CORRECTIONS.validate_python(content or ())
+    except ValidationError as error:
+        raise _as_source_error(error, path, tree, Correction) from None
+    for at, correction in enumerate(found):
+        for key, name, known in (
+            ("dataset", correction.dataset, declared.datasets),
+            ("table", correction.table, declared.tables),
+        ):
+            if name is not None and name not in known:
+                raise SourceError(
+                    f"the source has no {key} {name!r}",
+                    where=_where(path, tree, (at, key)),
+                    remedy=f"it has {', '.join(known)}",
+                )
+    return found
 
 
 def _mappings(declared: SourceFile, folder: Path) -> dict[str, str]:
@@ -131,12 +161,12 @@ def _check_datasets(declared: SourceFile, path: Path, tree: yaml.Node | None) ->
             )
 
 
-def _as_source_error(error: ValidationError, path: Path, tree: yaml.Node | None) -> SourceError:
+def _as_source_error(error: ValidationError, path: Path, tree: yaml.Node | None, model: type[BaseModel]) -> SourceError:
     first = error.errors(include_url=False)[0]
     place = tuple(part for part in first["loc"] if part != "[key]")
     key = ".".join(str(part) for part in place)
     if first["type"] == "extra_forbidden":
-        known = _siblings(place)
+        known = _siblings(place, model)
         near = difflib.get_close_matches(str(place[-1]), known, n=1)
         what = f"unknown key {place[-1]!r}"
         remedy = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
@@ -146,11 +176,10 @@ def _as_source_error(error: ValidationError, path: Path, tree: yaml.Node | None)
     return SourceError(what, where=_where(path, tree, place), remedy=remedy)
 
 
-def _siblings(place: Sequence[Any]) -> list[str]:
+def _siblings(place: Sequence[Any], model: Any) -> list[str]:
     """Keys that are known where the unknown one stands."""
-    model: Any = SourceFile
     for part in place[:-1]:
-        field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
+        field = model.model_fields.get(str(part)) if hasattr(model, "model_fields") else None
         if field is None:
             continue
         inner = field.annotation

@@ -16,11 +16,14 @@ _VERSION = ["_key_hash", "_order_at"]
 
 @dataclass(frozen=True, slots=True)
 class Duplicates:
-    """What staging found among its good rows; `conflicts` has _row_no, _key_hash and _order_at."""
+    """What staging found among its good rows; `conflicts` has _row_no, _key_hash and _order_at.
+
+    `copies` are the numbers of the rows that repeat another.
+    """
 
     rows: int
     distinct_rows: int
-    duplicates: int
+    copies: pl.Series
     conflicts: pl.DataFrame
 
 
@@ -40,7 +43,7 @@ def settle(path: Path, *, counts_rows: bool) -> Duplicates:
     rows, keys, distinct = facts.row(0)
     none = pl.DataFrame(schema={ROW_NO: pl.Int64(), "_key_hash": pl.Int64(), "_order_at": pl.Datetime("us", "UTC")})
     if rows == keys:
-        return Duplicates(rows, distinct, 0, none)
+        return Duplicates(rows, distinct, none[ROW_NO], none)
     hashes = file.select(ROW_NO, *_VERSION, "_payload_hash").with_row_index(_POSITION)
     # Few keys repeat; only theirs are looked at closely.
     repeated = hashes.filter(pl.len().over(_VERSION) > 1).collect().sort(ROW_NO, _POSITION)
@@ -51,7 +54,7 @@ def settle(path: Path, *, counts_rows: bool) -> Duplicates:
     dropped = pl.concat([copies, conflicts])[_POSITION]
     if len(dropped):
         _rewrite(path, dropped)
-    return Duplicates(rows - len(dropped), distinct, copies.height, conflicts.select(none.columns))
+    return Duplicates(rows - len(dropped), distinct, copies[ROW_NO], conflicts.select(none.columns))
 
 
 def _rewrite(path: Path, dropped: pl.Series) -> None:

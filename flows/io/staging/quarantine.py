@@ -1,7 +1,6 @@
 """Quarantined rows: which rule each broke, with the value and the row as it was delivered."""
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 
 import polars as pl
 
@@ -11,61 +10,55 @@ from flows.io.staging.rows import CELL_END, MISFIT, Plan
 from flows.io.staging.typed import RAGGED, TypedTable
 
 MASK = "***"
-NUL_PICTURE = "\u2400"
-"""Stands for a NUL character, which PostgreSQL's text and jsonb refuse."""
-
 CONFLICT = "conflicting_versions"
 
-SCHEMA: dict[str, pl.DataType] = {
+KEPT_ROWS = 10_000
+"""Rows of a delivery that are kept with value and raw row: where more are bad, the file is, and it is still there."""
+
+FAILURES: dict[str, pl.DataType] = {
     "row_no": pl.Int64(),
     "rule": pl.String(),
     "column_name": pl.String(),
     "value": pl.String(),
-    "raw": pl.String(),
 }
-
 SIGHTINGS: dict[str, pl.DataType] = {"_key_hash": pl.Int64(), "_order_at": pl.Datetime("us", "UTC")}
+SCHEMA = FAILURES | {"raw": pl.String(), "key_hash": pl.Int64(), "order_at": pl.Datetime("us", "UTC")}
 
 _VALUE_LENGTH = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A row and a rule that it broke."""
+def failures(bad: pl.DataFrame, rules: Mapping[str, pl.Expr], plan: Plan, driving: TypedTable) -> pl.DataFrame:
+    """Every rule that the rows broke: unreadable and misfit cells, and the contract's rules where cells are fine.
 
-    row_no: int
-    rule: str
-    column: str = ""
-    value: str | None = None
-
-
-def failures(bad: pl.DataFrame, rules: Mapping[str, pl.Expr], plan: Plan, driving: TypedTable) -> list[Failure]:
-    """Every rule that the rows broke: unreadable and misfit cells, and the contract's rules where cells are fine."""
-    found: list[Failure] = []
+    Columns as in FAILURES.
+    """
+    found = [pl.DataFrame(schema=FAILURES)]
     own = f"{BAD}:{plan.mapping.driving_alias}"
     for name in (column for column in bad.columns if column.startswith(f"{BAD}:")):
         prefix = "" if name == own else name.removeprefix(f"{BAD}:") + "."
-        for row_no, text in bad.filter(pl.col(name) != "").select(ROW_NO, name).iter_rows():
-            found += _cells(row_no, text, prefix, driving.raw)
+        found.append(_cells(bad.select(ROW_NO, cells=name), prefix, driving.raw))
     for name in (column for column in bad.columns if column.startswith(f"{MISFIT}:")):
         column = name.removeprefix(f"{MISFIT}:")
-        misfits = bad.filter(pl.col(name).is_not_null()).select(ROW_NO, pl.col(name).cast(pl.String))
-        found += [Failure(row_no, f"{column}|does_not_fit", column, value) for row_no, value in misfits.iter_rows()]
+        found.append(_failure(bad.filter(pl.col(name).is_not_null()), f"{column}|does_not_fit", column, pl.col(name)))
     # A NULL that stands for an unreadable cell would break rules that the row itself does not.
-    broken_cells = {failure.row_no for failure in found}
-    rest = bad.filter(~pl.col(ROW_NO).is_in(list(broken_cells)))
-    columns = plan.contract.dtypes()
+    rest = bad.join(pl.concat(found).select(pl.col("row_no").alias(ROW_NO)), on=ROW_NO, how="anti")
     if rest.is_empty():
-        return found
+        return pl.concat(found)
+    columns = plan.contract.dtypes()
     is_broken = rest.select((~rule.fill_null(value=True)).alias(name) for name, rule in rules.items())
     for name, rule in rules.items():
-        if not is_broken[name].any():
-            continue
-        column = _judged_column(name, rule, columns)
-        value = pl.col(column).cast(pl.String) if column else pl.lit(None, dtype=pl.String)
-        broken = rest.filter(is_broken[name]).select(ROW_NO, value.alias("value"))
-        found += [Failure(row_no, name, column, text) for row_no, text in broken.iter_rows()]
-    return found
+        if is_broken[name].any():
+            column = _judged_column(name, rule, columns)
+            value = pl.col(column) if column else pl.lit(None)
+            found.append(_failure(rest.filter(is_broken[name]), name, column, value))
+    return pl.concat(found)
+
+
+def _failure(rows: pl.DataFrame, rule: str, column: str, value: pl.Expr) -> pl.DataFrame:
+    text = value.cast(pl.String).alias("value")
+    return rows.select(
+        pl.col(ROW_NO).alias("row_no"), pl.lit(rule).alias("rule"), column_name=pl.lit(column), value=text
+    )
 
 
 def _judged_column(name: str, rule: pl.Expr, columns: Collection[str]) -> str:
@@ -75,58 +68,61 @@ def _judged_column(name: str, rule: pl.Expr, columns: Collection[str]) -> str:
     return judged.pop() if len(judged) == 1 and judged <= set(columns) else ""
 
 
-def lost_failures(lost: pl.DataFrame, driving: TypedTable) -> list[Failure]:
+def lost_failures(lost: pl.DataFrame, driving: TypedTable) -> pl.DataFrame:
     """Failures of driving rows that the SELECT left out for a cell that it could not read."""
-    return [
-        failure
-        for row_no, text in lost.select(ROW_NO, BAD).iter_rows()
-        for failure in _cells(row_no, text, "", driving.raw)
-    ]
+    return _cells(lost.select(ROW_NO, cells=BAD), "", driving.raw)
 
 
-def _cells(row_no: int, text: str, prefix: str, raw: RawRows) -> Iterable[Failure]:
-    for column, value in _split(text):
-        if column == RAGGED:
-            yield Failure(row_no, f"{prefix}{RAGGED}", "", None if prefix else raw.ragged.get(row_no))
-        else:
-            yield Failure(row_no, f"{prefix}{column}|unreadable", prefix + column, value)
+def conflict_failures(conflicts: pl.DataFrame) -> pl.DataFrame:
+    """Failures of rows that contradict each other."""
+    return _failure(conflicts, CONFLICT, "", pl.lit(None))
 
 
-def _split(text: str) -> Iterable[tuple[str, str]]:
-    for cell in text.split(CELL_END):
-        if cell:
-            column, _, value = cell.partition("=")
-            yield column, value
-
-
-def entries(found: Iterable[Failure], plan: Plan, driving: RawRows) -> pl.DataFrame:
-    """The failures with their rows as delivered (JSON), personal columns masked, long values cut.
-
-    A second look at the file, for these rows only.
-    """
-    unique = {(failure.row_no, failure.rule): failure for failure in found}
-    if not unique:
-        return pl.DataFrame(schema=SCHEMA)
-    personal = personal_columns(plan)
-    frame = pl.DataFrame(
-        [
-            (
-                failure.row_no,
-                failure.rule,
-                failure.column,
-                MASK if failure.column in personal and failure.value is not None else failure.value,
-            )
-            for failure in unique.values()
-        ],
-        schema={name: dtype for name, dtype in SCHEMA.items() if name != "raw"},
-        orient="row",
+def _cells(rows: pl.DataFrame, prefix: str, raw: RawRows) -> pl.DataFrame:
+    """A failure for each `column=value` in `cells`."""
+    cell = pl.col("cell").str.splitn("=", 2).struct
+    cells = (
+        rows.select(row_no=ROW_NO, cell=pl.col("cells").str.split(CELL_END))
+        .explode("cell")
+        .filter(pl.col("cell") != "")
+        .select("row_no", column=cell.field("field_0"), cell=cell.field("field_1").fill_null(""))
     )
-    rows = _as_delivered(driving, frame["row_no"].unique(), personal)
+    ragged = pl.DataFrame([*raw.ragged.items()], schema={"row_no": pl.Int64, "line": pl.String}, orient="row")
+    is_ragged = pl.col("column") == RAGGED
+    line = pl.lit(None, dtype=pl.String) if prefix else pl.col("line")
+    return cells.join(ragged, on="row_no", how="left", maintain_order="left").select(
+        "row_no",
+        rule=prefix + pl.when(is_ragged).then("column").otherwise(pl.col("column") + "|unreadable"),
+        column_name=pl.when(is_ragged).then(pl.lit("")).otherwise(prefix + pl.col("column")),
+        value=pl.when(is_ragged).then(line).otherwise("cell"),
+    )
+
+
+def entries(found: pl.DataFrame, plan: Plan, delivered: RawRows, seen: pl.DataFrame) -> pl.DataFrame:
+    """The failures, one per row and rule, with the rows as delivered (JSON), personal columns masked, long values cut.
+
+    A second look at the file, for the first KEPT_ROWS of these rows; the others have neither value nor raw row.
+
+    Args:
+        found: Failures.
+        plan: The plan of the staging.
+        delivered: The driving table, uncorrected.
+        seen: _row_no, _key_hash and _order_at of rows whose key could be read.
+    """
+    found = found.unique(["row_no", "rule"], keep="first", maintain_order=True).sort("row_no", maintain_order=True)
+    kept = found["row_no"].unique(maintain_order=True).head(KEPT_ROWS)
+    personal = personal_columns(plan)
+    # The cells of a row that is too short or too long may stand in any column.
+    is_hidden = pl.col("column_name").is_in(sorted(personal)) | (
+        pl.lit(bool(personal)) & pl.col("rule").str.ends_with(RAGGED)
+    )
+    value = pl.when(is_hidden & pl.col("value").is_not_null()).then(pl.lit(MASK)).otherwise("value")
+    keys = seen.unique(ROW_NO, keep="first").select(row_no=ROW_NO, key_hash="_key_hash", order_at="_order_at")
+    is_kept = pl.col("row_no").is_in(kept.implode())
     return (
-        frame.join(rows, on="row_no", how="left", maintain_order="left")
-        .with_columns(pl.col("value").str.slice(0, _VALUE_LENGTH))
-        .with_columns(pl.col("column_name", "value", "raw").str.replace_all("\0", NUL_PICTURE, literal=True))
-        .sort("row_no", maintain_order=True)
+        found.with_columns(value=pl.when(is_kept).then(value.str.slice(0, _VALUE_LENGTH)))
+        .join(_as_delivered(delivered, kept, personal), on="row_no", how="left", maintain_order="left")
+        .join(keys, on="row_no", how="left", maintain_order="left")
         .select(*SCHEMA)
     )
 
@@ -139,10 +135,12 @@ def personal_columns(plan: Plan) -> frozenset[str]:
 
 
 def _as_delivered(driving: RawRows, numbers: pl.Series, personal: frozenset[str]) -> pl.DataFrame:
+    is_shifted = pl.col(ROW_NO).is_in([*driving.ragged]) if personal else pl.lit(value=False)
     columns = [
-        pl.when(pl.col(name).is_not_null()).then(pl.lit(MASK)).alias(name)
-        if name in personal
-        else pl.col(name).cast(pl.String).str.replace_all("\0", NUL_PICTURE, literal=True)
+        pl.when(pl.col(name).is_not_null() & (pl.lit(name in personal) | is_shifted))
+        .then(pl.lit(MASK))
+        .otherwise(pl.col(name).cast(pl.String))
+        .alias(name)
         for name in driving.dtypes
     ]
     return (

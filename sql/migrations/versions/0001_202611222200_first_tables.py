@@ -1,13 +1,13 @@
 """first tables.
 
-Revision: 0001_202611222154, after nothing
+Revision: 0001_202611222200, after nothing
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0001_202611222154"
+revision = "0001_202611222200"
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -2158,7 +2158,21 @@ def upgrade() -> None:
         sa.Column("rows_excluded", sa.BigInteger(), nullable=True, comment="Rows that the mapping SELECT leaves out"),
         sa.Column("first_date", sa.Date(), nullable=True, comment="Earliest day of an accepted row"),
         sa.Column("last_date", sa.Date(), nullable=True, comment="Latest day of an accepted row"),
-        sa.Column("gives_coverage", sa.Boolean(), nullable=True, comment="Keys it lacks are gone; decided once"),
+        sa.Column(
+            "gives_coverage",
+            sa.Boolean(),
+            nullable=True,
+            comment="Keys it lacks are gone; decided once, or by a replay or a release",
+        ),
+        sa.Column(
+            "unreadable_keys",
+            sa.BigInteger(),
+            nullable=True,
+            comment="Quarantined rows whose key could not be read: they may be any key",
+        ),
+        sa.Column(
+            "replays", sa.Integer(), server_default="0", nullable=False, comment="How often held rows were taken later"
+        ),
         sa.Column("blocked_by", sa.Text(), nullable=True, comment="Gate that blocked it, or why it could not be read"),
         sa.Column("accepted_at", postgresql.TIMESTAMP(timezone=True), nullable=True, comment="When it was accepted"),
         sa.ForeignKeyConstraint(
@@ -3328,6 +3342,27 @@ def upgrade() -> None:
         postgresql_with={"pages_per_range": 32, "autosummarize": "on"},
     )
     op.create_table(
+        "correction",
+        sa.Column("extract_id", sa.BigInteger(), nullable=False, comment="Delivery"),
+        sa.Column("correction", sa.Text(), nullable=False, comment="Which rows, and what is set in them"),
+        sa.Column("rows_corrected", sa.BigInteger(), nullable=False, comment="Rows that were corrected"),
+        sa.Column(
+            "rows_unexpected",
+            sa.BigInteger(),
+            nullable=False,
+            comment="Rows that do not say what is expected: left alone",
+        ),
+        sa.Column("reason", sa.Text(), nullable=False, comment="Why it is corrected here"),
+        sa.Column("owner", sa.Text(), nullable=False, comment="Who answers for it"),
+        sa.ForeignKeyConstraint(
+            ["extract_id"],
+            ["ops.extract.extract_id"],
+        ),
+        sa.PrimaryKeyConstraint("extract_id", "correction"),
+        schema="ops",
+        comment="Corrections of corrections.yaml that met rows of a delivery, when it was taken last",
+    )
+    op.create_table(
         "coverage",
         sa.Column("dataset", sa.Text(), nullable=False, comment="Dataset"),
         sa.Column("source", sa.Text(), nullable=False, comment="Source"),
@@ -3347,6 +3382,22 @@ def upgrade() -> None:
         comment="Newest delivery that claimed to be complete, per scope",
     )
     op.create_table(
+        "quarantine_count",
+        sa.Column("extract_id", sa.BigInteger(), nullable=False, comment="Delivery"),
+        sa.Column("rule", sa.Text(), nullable=False, comment="Rule the rows break"),
+        sa.Column(
+            "row_count", sa.BigInteger(), nullable=False, comment="Rows that broke it when the delivery was taken"
+        ),
+        sa.Column("held_count", sa.BigInteger(), nullable=False, comment="Rows that break it still, after replays"),
+        sa.ForeignKeyConstraint(
+            ["extract_id"],
+            ["ops.extract.extract_id"],
+        ),
+        sa.PrimaryKeyConstraint("extract_id", "rule"),
+        schema="ops",
+        comment="Rows of a delivery that break a rule: all of them, kept for good",
+    )
+    op.create_table(
         "quarantined_row",
         sa.Column("extract_id", sa.BigInteger(), nullable=False, comment="Delivery"),
         sa.Column("row_no", sa.BigInteger(), nullable=False, comment="Row of the driving file, from 1"),
@@ -3358,6 +3409,18 @@ def upgrade() -> None:
             postgresql.JSONB(astext_type=sa.Text()),
             nullable=True,
             comment="Row as delivered; personal columns masked",
+        ),
+        sa.Column(
+            "key_hash",
+            sa.BigInteger(),
+            nullable=True,
+            comment="Hash of source and natural key; NULL: the key cannot be read",
+        ),
+        sa.Column(
+            "order_at",
+            postgresql.TIMESTAMP(timezone=True),
+            nullable=True,
+            comment="updated_at of a delta's row; NULL: the as_of of its delivery",
         ),
         sa.Column(
             "quarantined_at", postgresql.TIMESTAMP(timezone=True), nullable=False, comment="When it was held back"
@@ -3374,7 +3437,22 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("extract_id", "row_no", "rule"),
         schema="ops",
-        comment="Rows that break a row rule or cannot be read; the good rows of the extract went on",
+        comment="Rows that break a row rule or cannot be read, the first 10,000 of a delivery; its good rows went on",
+    )
+    op.create_table(
+        "release",
+        sa.Column("extract_id", sa.BigInteger(), nullable=False, comment="Delivery"),
+        sa.Column("released_at", postgresql.TIMESTAMP(timezone=True), nullable=False, comment="When"),
+        sa.Column("released_by", sa.Text(), nullable=False, comment="Who"),
+        sa.Column("reason", sa.Text(), nullable=False, comment="Why"),
+        sa.Column("overruled", sa.Text(), nullable=False, comment="What held it back"),
+        sa.ForeignKeyConstraint(
+            ["extract_id"],
+            ["ops.extract.extract_id"],
+        ),
+        sa.PrimaryKeyConstraint("extract_id", "released_at"),
+        schema="ops",
+        comment="Deliveries that somebody let pass in spite of a gate or of the limit to what may end",
     )
     op.create_table(
         "sighting",
