@@ -1,5 +1,6 @@
 """Verbs around the warehouse and the sample company: warehouse up|url|migrate|stop, sample write."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import cyclopts
@@ -83,7 +84,16 @@ def stop() -> ExitCode:
 
 
 @sample.command
-def write(*, if_empty: bool = False, seed: int = 1, days: int = 90, scale: float = 1.0) -> ExitCode:
+def write(
+    *,
+    if_empty: bool = False,
+    seed: int = 1,
+    days: int = 90,
+    scale: float = 1.0,
+    dirt: float = 0.002,
+    every_kind: bool = False,
+    truth: Path | None = None,
+) -> ExitCode:
     """Write the extracts of a simulated company into the landing folder: three sites, six systems, known dirt.
 
     Parameters
@@ -96,12 +106,20 @@ def write(*, if_empty: bool = False, seed: int = 1, days: int = 90, scale: float
         How many days of it.
     scale
         1 gives about a thousand rows a day.
+    dirt
+        Share of rows that are spoiled: 0 to 1.
+    every_kind
+        Spoil rows in every way that a rule of a contract knows, not only in ordinary ones, and as many as --dirt says.
+    truth
+        Folder for quarantine.csv, which names every spoiled row and the rule it breaks, and balance.csv.
     """
     from flows.settings import load_settings
 
+    if not 0 <= dirt <= 1:
+        raise UsageError(f"--dirt {dirt} is no share.", remedy="give a number from 0 to 1")
     settings = load_settings()
     if is_landing_empty(settings):
-        write_sample(settings, seed=seed, days=days, scale=scale)
+        write_sample(settings, seed=seed, days=days, scale=scale, dirt=dirt, every_kind=every_kind, truth=truth)
     elif not if_empty:
         raise UsageError(
             "The landing folder is not empty.",

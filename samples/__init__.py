@@ -76,7 +76,22 @@ def history(
 
 
 def write_sample(
-    landing: Path, *, seed: int = 1, days: int = 90, scale: float = 1.0, start: date = DEFAULT_START
+    landing: Path,
+    *,
+    seed: int = 1,
+    days: int = 90,
+    scale: float = 1.0,
+    start: date = DEFAULT_START,
+    dirt: float = DEFAULT_DIRT,
+    every_kind: bool = False,
+    truth: Path | None = None,
 ) -> int:
-    """Write the sample company's extracts below a landing folder; returns the number of files."""
-    return simulate(seed, start, days, scale).write(landing, dirt=DEFAULT_DIRT)
+    """Write the sample company's extracts below a landing folder; returns the number of files.
+
+    `dirt` is the share of spoiled rows; with `every_kind` they are spoiled in every way that the files can carry, else
+    in ordinary ones. `truth` is a folder for what must be quarantined and how rows must be counted.
+    """
+    company = simulate(seed, start, days, scale)
+    if truth is not None:
+        company.write_truth(truth, company.deliveries(dirt=dirt, every_kind=every_kind))
+    return company.write(landing, dirt=dirt, every_kind=every_kind)

@@ -1,7 +1,7 @@
 """The simulated company: what happened, as deliveries that can be written one by one, and what it must come to."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -10,12 +10,13 @@ import numpy as np
 import polars as pl
 
 from samples import finance, master, measures, production, purchasing, stock, truth
-from samples.dirt import FAULTS, READABLE, Slot, soil, spoil
+from samples.dirt import READABLE, Slot, breaks_lines, soil, spoil
+from samples.faults import EVERY
 from samples.master import Master
 from samples.plan import Plan
 from samples.systems import TABLES, mode
 from samples.tools import Array
-from samples.writing import as_text, write_table
+from samples.writing import as_text, break_lines, write_table
 
 DEFAULT_DIRT = 0.002
 
@@ -32,6 +33,7 @@ class Delivery:
     dirt: float
     period: str = ""  # 2025-01, or a day: 2025-01-05
     is_copy: bool = False
+    every_kind: bool = False
 
     @property
     def source(self) -> str:
@@ -74,6 +76,8 @@ class Delivery:
             elif (rows["_fault"] != READABLE).any():
                 raw = spoil(as_text(raw, table.dialect), self.name, rows["_fault"])
             write_table(raw, table.dialect, landing / file)
+            if not table.one_per and breaks_lines(self.name, rows["_fault"]):
+                break_lines(landing / file, table.dialect)
             written.append(landing / file)
         return written
 
@@ -94,7 +98,7 @@ class Company:
 
     def slot(self, delivery: Delivery) -> Slot:
         """What identifies the dirt of a delivery."""
-        return Slot(self.plan, delivery.name, delivery.night, delivery.period, delivery.dirt)
+        return Slot(self.plan, delivery.name, delivery.night, delivery.period, delivery.dirt, delivery.every_kind)
 
     def clean_rows(self, delivery: Delivery) -> pl.DataFrame:
         """A delivery's rows as they would be without dirt, with `_is_excluded`."""
@@ -109,25 +113,32 @@ class Company:
         excluded = pl.col("_is_quotation") if "_is_quotation" in rows.columns else pl.lit(value=False)
         return rows.with_columns(_is_excluded=excluded)
 
-    def deliveries(self, *, nights: int | None = None, dirt: float = DEFAULT_DIRT) -> list[Delivery]:
-        """Every delivery of the first nights in the order of landing: by night, then source and dataset."""
+    def deliveries(
+        self, *, nights: int | None = None, dirt: float = DEFAULT_DIRT, every_kind: bool = False
+    ) -> list[Delivery]:
+        """Every delivery of the first nights in the order of landing: by night, then source and dataset.
+
+        `dirt` is the share of rows that are spoiled, in ordinary ways and no more of a file than a gate lets pass; or
+        in `every_kind` of way, and as many as it says. Then keys are spoiled too, and `current` and `truth` say
+        nothing.
+        """
         last = self.plan.days if nights is None else nights
-        found = [delivery for delivery in self._all(dirt) if delivery.lands < last]
+        found = [delivery for delivery in self._all(dirt, every_kind=every_kind) if delivery.lands < last]
         return sorted(found, key=lambda d: (d.lands, d.name, d.night, d.period, d.revision, d.is_copy))
 
-    def _all(self, dirt: float) -> Iterator[Delivery]:
+    def _all(self, dirt: float, *, every_kind: bool) -> Iterator[Delivery]:
         for name in (*self.events, *self.states):
             for night, period in self._schedule(name):
-                first = Delivery(self, name, night, 0, night, dirt, period)
+                first = Delivery(self, name, night, 0, night, dirt, period, every_kind=every_kind)
                 rows = len(self.clean_rows(first))
                 if not rows:
                     continue
                 yield first
                 _, _, corrects, twice = self.slot(first).draw(rows)
                 if corrects:
-                    yield Delivery(self, name, night, 1, night + 1 + night % 2, dirt, period)
+                    yield replace(first, revision=1, lands=night + 1 + night % 2)
                 if twice:
-                    yield Delivery(self, name, night, 0, night + 1, dirt, period, is_copy=True)
+                    yield replace(first, lands=night + 1, is_copy=True)
 
     def _schedule(self, name: str) -> list[tuple[int, str]]:
         """Nights on which a dataset is delivered, with the period that the delivery is complete for."""
@@ -157,9 +168,19 @@ class Company:
     def _day(self, night: int) -> date:
         return self.plan.start + timedelta(days=night)
 
-    def write(self, landing: Path, *, nights: int | None = None, dirt: float = DEFAULT_DIRT) -> int:
+    def write(
+        self, landing: Path, *, nights: int | None = None, dirt: float = DEFAULT_DIRT, every_kind: bool = False
+    ) -> int:
         """Write the deliveries of the first nights (all where None); returns how many files were written."""
-        return sum(len(delivery.write(landing)) for delivery in self.deliveries(nights=nights, dirt=dirt))
+        deliveries = self.deliveries(nights=nights, dirt=dirt, every_kind=every_kind)
+        return sum(len(delivery.write(landing)) for delivery in deliveries)
+
+    def write_truth(self, folder: Path, deliveries: Iterable[Delivery]) -> None:
+        """Write quarantine.csv (every spoiled row: file, row, rule) and balance.csv (each delivery's counts)."""
+        folder.mkdir(parents=True, exist_ok=True)
+        found = list(deliveries)
+        self.expected_quarantine(found).write_csv(folder / "quarantine.csv")
+        self.expected_balance(found).write_csv(folder / "balance.csv")
 
     def current(self, deliveries: Iterable[Delivery] | None = None) -> dict[str, pl.DataFrame]:
         """Current rows by `source.dataset`, in canonical terms, once these deliveries (or all) have been taken."""
@@ -170,8 +191,11 @@ class Company:
         return measures.facts(self.current(deliveries), reporting_currency=currency)
 
     def expected_quarantine(self, deliveries: Iterable[Delivery] | None = None) -> pl.DataFrame:
-        """Rows that must be held back: source, dataset, as_of, period, revision, row (from 1), kind, rule, cell."""
-        return truth.quarantine(self.deliveries() if deliveries is None else deliveries, FAULTS)
+        """Rows that must be held back: source, dataset, as_of, period, revision, file, row (from 1), kind, rule, cell.
+
+        A row that breaks several rules is there once for each.
+        """
+        return truth.quarantine(self.deliveries() if deliveries is None else deliveries, EVERY)
 
     def expected_balance(self, deliveries: Iterable[Delivery] | None = None) -> pl.DataFrame:
         """Per delivery rows_in, rows_accepted, rows_quarantined, rows_duplicate, rows_excluded."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from samples.dirt import READABLE, Fault
+from samples.dirt import READABLE
+from samples.faults import Fault
 from samples.systems import mode
 
 if TYPE_CHECKING:
@@ -127,24 +128,29 @@ def _slot_columns(delivery: "Delivery") -> dict[str, object]:
 
 
 def quarantine(deliveries: Iterable["Delivery"], faults: dict[str, tuple[Fault, ...]]) -> pl.DataFrame:
-    """Rows that must be held back, by delivery and row (from 1), with the rule they break."""
+    """Rows that must be held back, by delivery and row (from 1), once for each rule they break."""
     frames = []
     slots, twice = _slots(deliveries)
     for delivery in slots:
         bad = _content(delivery, twice).with_row_index("row", offset=1).filter(~_is_readable())
         if len(bad):
-            words = {
-                part: {number: getattr(fault, part) for number, fault in enumerate(faults[delivery.name])}
-                for part in ("kind", "rule", "cell")
-            }
+            kinds = pl.DataFrame(
+                [
+                    (number, fault.kind, rule, fault.cell)
+                    for number, fault in enumerate(faults[delivery.name])
+                    for rule in fault.rules
+                ],
+                schema={"_fault": pl.Int32, "kind": pl.String, "rule": pl.String, "cell": pl.String},
+                orient="row",
+            )
             frames.append(
-                bad.select(
+                bad.join(kinds, on="_fault", maintain_order="left").select(
                     *(pl.lit(value).alias(name) for name, value in _slot_columns(delivery).items()),
+                    pl.lit(delivery.files()[0]).alias("file"),
                     pl.col("row").cast(pl.Int64),
-                    *(
-                        pl.col("_fault").replace_strict(known, return_dtype=pl.String).alias(part)
-                        for part, known in words.items()
-                    ),
+                    "kind",
+                    "rule",
+                    "cell",
                 )
             )
     return pl.concat(frames) if frames else pl.DataFrame()

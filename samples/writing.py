@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from samples.faults import BREAKS_LINE
 from samples.systems import Dialect
 
 CREATED = datetime(2025, 1, 1, tzinfo=UTC).replace(tzinfo=None)
@@ -24,6 +25,15 @@ def write_table(raw: pl.DataFrame, dialect: Dialect, path: Path) -> None:
         _write_workbook(raw, path)
     else:
         _write_csv(raw, dialect, path)
+
+
+def break_lines(path: Path, dialect: Dialect) -> None:
+    """Break the lines that hold BREAKS_LINE: a delimiter too many, or a quote too many in JSON."""
+    is_json = dialect.kind == "jsonl"
+    content = gzip.decompress(path.read_bytes()) if is_json else path.read_bytes()
+    text = content.decode(dialect.encoding).replace(BREAKS_LINE, '"' if is_json else dialect.delimiter)
+    content = text.encode(dialect.encoding)
+    path.write_bytes(gzip.compress(content, compresslevel=1, mtime=0) if is_json else content)
 
 
 def as_text(raw: pl.DataFrame, dialect: Dialect) -> pl.DataFrame:

@@ -1,6 +1,5 @@
 """The simulated company: it repeats itself, its documents belong together, and its files say what it knows."""
 
-from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from random import Random
@@ -10,16 +9,15 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import samples
-from flows.io.pull import load_sources, pull, unmatched_files
-from flows.io.stage import Staged, stage
-from flows.settings import load_settings
-from samples import Company, Delivery
-from samples.dirt import FAULTS, READABLE
+from flows.io.stage import Staged
+from samples import Company
+from samples.dirt import READABLE
+from samples.faults import ORDINARY
 from samples.systems import TABLES, mode
 from schemas.catalog import DATASETS
 from schemas.source import Source
+from tests.sample_staging import Slot, sample_sources, slot_of, stage_all
 
-ROOT = Path(__file__).parents[2]
 DIRT = 0.03
 SEEDS = range(4)
 
@@ -33,7 +31,7 @@ def company() -> Company:
 @pytest.fixture(scope="module")
 def sources() -> dict[str, Source]:
     """The example sources."""
-    return {name: one for name, one in load_sources(ROOT / "sql" / "sources").items() if name.startswith("sample_")}
+    return sample_sources()
 
 
 def _digests(folder: Path) -> dict[str, str]:
@@ -66,12 +64,20 @@ def test_every_mode_and_kind_of_dirt_occurs(company: Company) -> None:
     assert {delivery.dataset for delivery in deliveries} == set(DATASETS)
     assert any(delivery.revision for delivery in deliveries)
     assert any(delivery.is_copy for delivery in deliveries)
-    known = {fault.kind for faults in FAULTS.values() for fault in faults}
+    known = {fault.kind for faults in ORDINARY.values() for fault in faults}
     assert set(company.expected_quarantine(deliveries)["kind"]) == known
     balance = company.expected_balance(deliveries)
     assert balance["rows_duplicate"].sum() > 0
     assert balance["rows_excluded"].sum() > 0
     assert 0.002 < balance["rows_quarantined"].sum() / balance["rows_in"].sum() < 0.02
+
+
+def test_truth_names_every_spoiled_row(tmp_path: Path) -> None:
+    samples.write_sample(tmp_path, days=3, scale=0.1, dirt=0.3, every_kind=True, truth=tmp_path / "truth")
+    spoiled = pl.read_csv(tmp_path / "truth" / "quarantine.csv", infer_schema=False)
+    assert all((tmp_path / file).exists() for file in spoiled["file"].unique())
+    balance = pl.read_csv(tmp_path / "truth" / "balance.csv")
+    assert balance["rows_quarantined"].sum() == spoiled.select("file", "row").n_unique() > 50
 
 
 def test_journals_balance(company: Company) -> None:
@@ -185,45 +191,22 @@ def tiny() -> Company:
 
 
 @pytest.fixture(scope="module")
-def staged(
-    tiny: Company, sources: dict[str, Source], tmp_path_factory: pytest.TempPathFactory
-) -> dict[tuple[str, str, str, int], Staged]:
+def staged(tiny: Company, sources: dict[str, Source], tmp_path_factory: pytest.TempPathFactory) -> dict[Slot, Staged]:
     """Every delivery as the example sources read it, by source, dataset, slot and revision."""
-    home = tmp_path_factory.mktemp("home")
-    settings = load_settings(home=home)
-    for delivery in tiny.deliveries(dirt=DIRT):
-        delivery.write(settings.landing)
-    found = {}
-    now = datetime(2026, 1, 1, tzinfo=UTC)
-    for source in sources.values():
-        pulled = pull(source, settings, now=now)
-        assert not unmatched_files(source, settings.landing)
-        assert not pulled.odd
-        assert not pulled.waiting
-        for number, one in enumerate(pulled.deliveries):
-            work = home / "work" / source.name / str(number)
-            kept = stage(one, source, DATASETS[one.dataset], work, extract_id=number, pseudonym=lambda ids: ids)
-            found[(source.name, one.dataset, one.slot, one.revision)] = kept
-    return found
+    return stage_all(tiny.deliveries(dirt=DIRT), sources, tmp_path_factory.mktemp("home"))
 
 
-def _slot(delivery: Delivery) -> tuple[str, str, str, int]:
-    is_month = delivery.dataset == "gl_entry"
-    slot = f"{delivery.period} as of {delivery.as_of}" if is_month else f"{delivery.as_of}"
-    return delivery.source, delivery.dataset, slot, delivery.revision
+def test_staging_finds_every_delivery(tiny: Company, staged: dict[Slot, Staged]) -> None:
+    assert set(staged) == {slot_of(delivery) for delivery in tiny.deliveries(dirt=DIRT)}
 
 
-def test_staging_finds_every_delivery(tiny: Company, staged: dict[tuple[str, str, str, int], Staged]) -> None:
-    assert set(staged) == {_slot(delivery) for delivery in tiny.deliveries(dirt=DIRT)}
-
-
-def test_staged_rows_are_the_simulated_ones(tiny: Company, staged: dict[tuple[str, str, str, int], Staged]) -> None:
+def test_staged_rows_are_the_simulated_ones(tiny: Company, staged: dict[Slot, Staged]) -> None:
     for delivery in tiny.deliveries(dirt=DIRT):
         contract = DATASETS[delivery.dataset].contract
         rows = delivery.rows().filter(
             (pl.col("_fault") == READABLE) & ~pl.col("_is_duplicate") & ~pl.col("_is_excluded")
         )
-        have = pl.read_parquet(staged[_slot(delivery)].rows)
+        have = pl.read_parquet(staged[slot_of(delivery)].rows)
         columns = [name for name in contract.columns() if name in rows.columns]
         want = rows.select(pl.col(name).cast(contract.dtypes()[name]) for name in columns)
         if "is_deleted" in columns:
@@ -232,9 +215,9 @@ def test_staged_rows_are_the_simulated_ones(tiny: Company, staged: dict[tuple[st
         assert_frame_equal(have.select(columns), want, check_row_order=False)
 
 
-def test_staging_counts_what_the_simulator_says(tiny: Company, staged: dict[tuple[str, str, str, int], Staged]) -> None:
+def test_staging_counts_what_the_simulator_says(tiny: Company, staged: dict[Slot, Staged]) -> None:
     deliveries = tiny.deliveries(dirt=DIRT)
-    by_slot = {_slot(delivery): delivery for delivery in deliveries}
+    by_slot = {slot_of(delivery): delivery for delivery in deliveries}
     for row in tiny.expected_balance(deliveries).iter_rows(named=True):
         key = next(
             slot
@@ -245,9 +228,7 @@ def test_staging_counts_what_the_simulator_says(tiny: Company, staged: dict[tupl
         assert staged[key].counts == {name: row[name] for name in staged[key].counts}, key
 
 
-def test_staging_holds_back_the_spoiled_rows_for_the_right_reason(
-    tiny: Company, staged: dict[tuple[str, str, str, int], Staged]
-) -> None:
+def test_staging_holds_back_the_spoiled_rows_for_the_right_reason(tiny: Company, staged: dict[Slot, Staged]) -> None:
     deliveries = tiny.deliveries(dirt=DIRT)
     expected = tiny.expected_quarantine(deliveries)
     assert len(expected) > 10
@@ -256,5 +237,5 @@ def test_staging_holds_back_the_spoiled_rows_for_the_right_reason(
             (pl.col(name) == getattr(delivery, name)) for name in ("source", "dataset", "as_of", "period", "revision")
         ]
         want = expected.filter(same).select("row", "rule").sort("row")
-        have = staged[_slot(delivery)].quarantined.select(row="row_no", rule="rule").sort("row")
-        assert have.rows() == want.rows(), _slot(delivery)
+        have = staged[slot_of(delivery)].quarantined.select(row="row_no", rule="rule").sort("row")
+        assert have.rows() == want.rows(), slot_of(delivery)
