@@ -18,7 +18,7 @@ from typing import Any
 import polars as pl
 
 from flows import events, startup
-from flows.io import closing, dirty, gates, ledger, news
+from flows.io import backlog, closing, dirty, gates, ledger, metric_cards, metric_files, metrics, news
 from flows.io.build import chunks, dirty_slices
 from flows.io.checks import Difference, differences
 from flows.io.journal import Journal
@@ -266,24 +266,12 @@ class Pipeline:
             if never:
                 dirty.mark_slices(session, dirty.table_slices(never), "never built")
                 session.commit()
-        return self._dirty(DIMENSIONS)
+            return backlog.dirty(session, DIMENSIONS)
 
     def dirty_facts(self) -> list[str]:
         """Facts with slices that await a build."""
-        names = self._dirty(FACTS)
         with self._warehouse.session() as session:
-            rows = dict(session.fetch(_DIRTY_ROWS, names).iter_rows())
-        # The largest goes first: while it is published the others are built.
-        return sorted(names, key=lambda name: -max(rows.get(dataset, 0) for dataset in FACTS[name].driving))
-
-    def _dirty(self, tables: Mapping[str, object]) -> list[str]:
-        with self._warehouse.session() as session:
-            names = session.fetch(
-                "select distinct fact from ops.dirty_slice as dirty left join ops.slice as published"
-                " using (fact, source, day) where dirty.state = 'pending'"
-                " and dirty.generation > coalesce(published.generation, 0)"
-            )["fact"]
-        return [name for name in tables if name in set(names)]
+            return backlog.largest_first(session, backlog.dirty(session, FACTS))
 
     def build(self, table: str, advance: Advance = _unwatched) -> BuiltTable:
         """Build, gate and publish the dirty slices of a table; `advance` is told the rows of each chunk."""
@@ -354,6 +342,15 @@ class Pipeline:
             closing.close_business_dates(session, self._sources, datetime.now(UTC))
             session.commit()
 
+    def take_cards(self, report: RunReport) -> None:
+        """Have the mart keep the metrics and targets that the cards' files describe now."""
+        for error in metric_cards.take(self._warehouse, metric_files.load(self._settings.home), datetime.now(UTC)):
+            report.add_problem("metrics", str(error))
+
+    def recompute_metrics(self, tables: Sequence[str]) -> None:
+        """Compute the metrics of facts from scratch; what differs is written."""
+        metrics.recompute(self._warehouse, [name for name in tables if name in FACTS])
+
     def announce(self, report: RunReport, send: Callable[[Sequence[events.Event]], None]) -> None:
         """Send events of what this run published, and of what is blocked or overdue and was not told yet."""
         now = datetime.now(UTC)
@@ -379,18 +376,3 @@ class Pipeline:
     def repair(self, found: Sequence[Difference]) -> list[str]:
         """Give the lake what it lacks and dirty the slices that differ; what cannot be mended, in words."""
         return Repair(self._settings, self._sources, self._warehouse, self._lake).mend(found)
-
-
-_DIRTY_ROWS = """
-with dirty as (
-    select distinct dirty.day
-    from ops.dirty_slice as dirty
-    left join ops.slice as published using (fact, source, day)
-    where fact = any($1) and dirty.state = 'pending' and dirty.generation > coalesce(published.generation, 0)
-)
-select stream.dataset, sum(stream_day.row_count)::bigint
-from dirty
-inner join ops.stream_day using (day)
-inner join ops.stream using (stream_id)
-group by stream.dataset
-"""

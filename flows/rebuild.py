@@ -31,5 +31,7 @@ def rebuild(fact: str | None = None, plan: bool = False) -> State[Any]:
         pipeline.mark(span, reason, everything=fact is not None)
         wanted = {table.name for table in span.tables}
         dirty = [*pipeline.dirty_dimensions(), *pipeline.dirty_facts()]
-        tasks.build_tables(pipeline, "Tables", [name for name in dirty if name in wanted], report)
+        tables = [name for name in dirty if name in wanted]
+        tasks.build_tables(pipeline, "Tables", tables, report)
+        pipeline.recompute_metrics(tables)
     return runs.final_state(report)

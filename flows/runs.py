@@ -38,6 +38,7 @@ def recorded(flow: str, settings: Settings, **parameters: Any) -> Iterator[tuple
         pipeline.recorded(str(flow_run.id), flow, parameters, report),
     ):
         yield pipeline, report
+        pipeline.take_cards(report)
         _announce(pipeline, report, settings)
     current().finish(report)
 

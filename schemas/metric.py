@@ -18,7 +18,7 @@ from schemas.metric_sql import canonical
 Scope = Literal["company", "site", "supplier", "work_center", "cost_center", "account_type", "item"]
 Period = Literal["day", "week", "month", "fiscal_period"]
 TimeRule = Literal["sum", "last", "average", "none"]
-AccountType = Literal["asset", "liability", "equity", "revenue", "expense"]
+AccountType = Literal["asset", "liability", "equity", "revenue", "expense", "statistical"]
 Audience = Literal["process manager", "operations manager"]
 
 LEAVES = ("site", "supplier", "work_center", "cost_center", "account", "item")

@@ -33,6 +33,7 @@ def run_night(settings: Settings, *, goes_on: bool = False) -> RunReport:
                 with _noting(table, report, goes_on=goes_on):
                     report.add_built(pipe.build(table))
         pipe.close(report)
+        pipe.take_cards(report)
     return report
 
 

@@ -12,6 +12,7 @@ from flows.io.build import CHUNK_ROWS, hashed
 from flows.io.current import newest_keys
 from flows.io.lake import Lake
 from flows.io.ledger import Extract, Stream
+from flows.io.metrics import Components
 from flows.io.publish import SLICE, wrapped
 from flows.io.row_keys import with_row_key
 from flows.io.warehouse import Session, quote
@@ -54,7 +55,19 @@ class Tampered:
         return f"{slice_}: {self.rows:,} rows stand where {self.published_rows:,} were published, or other ones"
 
 
-Difference = LakeGap | Tampered
+@dataclass(frozen=True, slots=True)
+class OutdatedMetric:
+    """Sums of a metric's component that are not what their fact comes to."""
+
+    fact: str
+    component: str
+    sums: int
+
+    def __str__(self) -> str:
+        return f"fct_metric_component: {self.sums:,} sums are not those of the fact: {self.component}"
+
+
+Difference = LakeGap | Tampered | OutdatedMetric
 
 
 def differences(session: Session, lake: Lake) -> Iterator[Difference]:
@@ -65,6 +78,9 @@ def differences(session: Session, lake: Lake) -> Iterator[Difference]:
     tables: list[Table] = [*FACTS.values(), *DIMENSIONS.values()]
     for table in tables:
         yield from _tampered_slices(session, table)
+    for name in FACTS:
+        for component, sums in Components.of(session, name).outdated(session):
+            yield OutdatedMetric(name, str(component), sums)
 
 
 def _lake_gaps(session: Session, lake: Lake, stream: Stream) -> Iterator[LakeGap]:

@@ -1,7 +1,7 @@
 """Cards and targets: read from their files and checked, file by file."""
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from schemas.errors import MetricError
 from schemas.metric import Card, Target
 
 CARDS = Path(__file__).parents[2] / "schemas" / "metrics"
+OWN = "metrics"
+"""Folder of a home with cards and targets of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +28,21 @@ class LoadedCard:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What the files say; `errors` are those of files and lines that are left out."""
+    """What the files say; `errors` are those of files and lines left out, `refused` the metrics whose cards are."""
 
     cards: tuple[LoadedCard, ...]
     targets: tuple[Target, ...]
     errors: tuple[MetricError, ...]
+    refused: frozenset[str]
 
 
-def load(folders: Sequence[Path]) -> Loaded:
-    """Every card (`*.yaml`) and target (lines of `*.csv`) of the folders; a folder that is not there is empty."""
+def load(home: Path) -> Loaded:
+    """Every card (`*.yaml`) and target (lines of `*.csv`), those that come along and those of a home."""
+    folders = (CARDS, home / OWN)
     cards: dict[str, LoadedCard] = {}
     targets: dict[tuple[object, ...], Target] = {}
     errors: list[MetricError] = []
+    refused: set[str] = set()
     for file in _files(folders, "*.yaml"):
         try:
             loaded = load_card(file)
@@ -45,6 +50,7 @@ def load(folders: Sequence[Path]) -> Loaded:
             cards[loaded.card.metric] = loaded
         except MetricError as error:
             errors.append(error)
+            refused.add(file.stem)
     for file in _files(folders, "*.csv"):
         for line, content in _lines(file, errors):
             try:
@@ -58,7 +64,7 @@ def load(folders: Sequence[Path]) -> Loaded:
                     MetricError("a target is given twice", where=f"{file}:{line}", remedy="leave one of them out")
                 )
             targets.setdefault(key, target)
-    return Loaded(tuple(cards.values()), tuple(targets.values()), tuple(errors))
+    return Loaded(tuple(cards.values()), tuple(targets.values()), tuple(errors), frozenset(refused - cards.keys()))
 
 
 def load_card(file: Path) -> LoadedCard:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import polars as pl
 
+from flows.io.metrics import Components
 from flows.io.warehouse import Session, Warehouse, quote
 from schemas.registry import UNDATED
 
@@ -73,14 +74,17 @@ def publish(
             published = _published(session, target, source, live)
         else:
             published = _published_among(session, target, pl.concat([among, rows.select(identity)]).unique(), live)
+        components, gone_dates = Components.of(session, target.name), None
         new, removed = rows, _NOTHING
         if published.height or _has_rows(session, target):
             new = rows.join(published, on=[*identity, "row_hash"], how="anti", maintain_order="left")
             gone = published.join(rows, on=identity, how="anti").select(identity)
             # By identity wherever the table holds it: a row may have moved here from a slice that is built later.
-            removed = _delete(session, target, pl.concat([gone, new.select(identity)]))
+            outdated = pl.concat([gone, new.select(identity)])
+            removed, gone_dates = _delete(session, target, outdated, components.dates)
         stamp = pl.lit(published_at).cast(pl.Datetime("us", "UTC")).alias("published_at")
         session.copy(new.drop(SLICE).with_columns(stamp), target.name, schema="mart")
+        components.update(session, new, gone_dates)
         held = _sums(rows)
         if among is not None:
             held = _held(session, target, source, live, _sums(new), removed)
@@ -199,23 +203,32 @@ _NOTHING = pl.DataFrame(schema={"day": pl.Date(), "row_count": pl.Int64(), "chec
 """No rows of any slice."""
 
 
-def _delete(session: Session, target: Target, outdated: pl.DataFrame) -> pl.DataFrame:
-    """Delete rows wherever the table holds them: day, row_count, checksum of what was deleted, by slice."""
+def _delete(
+    session: Session, target: Target, outdated: pl.DataFrame, dates: Sequence[str]
+) -> tuple[pl.DataFrame, pl.DataFrame | None]:
+    """Delete rows wherever the table holds them.
+
+    Returns:
+        day, row_count, checksum of what was deleted, by slice; and each value that it had of `dates`, beside NULLs.
+    """
     if not outdated.height:
-        return _NOTHING
+        return _NOTHING, None
     session.load_temporary(outdated, "outdated_row")
     condition = " and ".join(f"kept.{quote(name)} = outdated.{quote(name)}" for name in target.identity)
     day = f"date '{UNDATED}'" if target.anchor is None else f"kept.{quote(target.anchor)}"
+    names = "".join(f", {quote(name)}" for name in dates)
     deleted = session.fetch(
         f"with deleted as (delete from mart.{quote(target.name)} as kept using pg_temp.outdated_row as outdated"
-        f" where {condition} returning {day} as day, kept.row_hash)"
-        " select day, count(*) as row_count, sum(row_hash)::text as checksum from deleted group by day"
+        f" where {condition} returning {day} as day, kept.row_hash{names})"
+        f" select day, count(*) as row_count, sum(row_hash)::text as checksum{names} from deleted"
+        f" group by grouping sets ({', '.join(['day', *map(quote, dates)])})"
     )
+    gone_dates, deleted = deleted.select(dates), deleted.drop(dates).drop_nulls("day")
     checksums = pl.Series("checksum", [wrapped(int(number)) for number in deleted["checksum"]], dtype=pl.Int64)
     deleted = deleted.with_columns(checksums)
     if target.is_monthly:
         deleted = deleted.with_columns(pl.col("day").dt.truncate("1mo"))
-    return deleted.group_by("day").sum()
+    return deleted.group_by("day").sum(), gone_dates
 
 
 def wrapped(number: int) -> int:

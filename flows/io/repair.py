@@ -8,10 +8,11 @@ from tempfile import TemporaryDirectory
 import polars as pl
 
 from flows.io import dirty
-from flows.io.checks import SOURCE, Difference, LakeGap, Table, Tampered, altered_rows, slice_day
+from flows.io.checks import SOURCE, Difference, LakeGap, OutdatedMetric, Table, Tampered, altered_rows, slice_day
 from flows.io.dirty import Change
 from flows.io.lake import Lake
 from flows.io.ledger import Extract
+from flows.io.metrics import recompute
 from flows.io.publish import SLICE
 from flows.io.pull import pull
 from flows.io.pull.again import SEPARATOR
@@ -44,6 +45,9 @@ class Repair:
         tampered = [slice_ for slice_ in found if isinstance(slice_, Tampered)]
         for table in sorted({slice_.table for slice_ in tampered}):
             redo(self.warehouse, table, [slice_ for slice_ in tampered if slice_.table == table])
+        # What stands in a fact that was tampered with must not get into a metric: publishing it again sees to those.
+        outdated = {metric.fact for metric in found if isinstance(metric, OutdatedMetric)}
+        recompute(self.warehouse, outdated - {slice_.table for slice_ in tampered})
         return beyond
 
     def _refill(self, gap: LakeGap) -> Iterator[str]:

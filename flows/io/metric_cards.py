@@ -1,0 +1,186 @@
+"""Taking cards and targets: into mart.dim_metric and its neighbours; new components get their whole history."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+import psycopg
+
+from flows.io.metric_files import Loaded, LoadedCard
+from flows.io.metrics import Component, Components, give_up, lock
+from flows.io.warehouse import Session, Warehouse
+from schemas.errors import MetricError
+from schemas.metric import Card, Target
+from schemas.metric_tables import METRIC_TABLES
+from transforms.common.keys import hash_columns
+
+LOCK = "opsmart.metrics"
+_DEFINITION = ("fact", "date_column", "value_sql", "where_sql", "leaf")
+
+
+def take(warehouse: Warehouse, loaded: Loaded, now: datetime) -> list[MetricError]:
+    """Have the mart keep what the files say; what is wrong is returned, and its metric stays as it was."""
+    with warehouse.session() as guard:
+        # Over several transactions, of which each holds up one fact at most.
+        guard.lock(LOCK)
+        kept = set(guard.fetch("select component_key from mart.dim_metric_component where is_current").to_series())
+        new = {
+            component.component_key: component
+            for card in loaded.cards
+            for component in of_card(card.card)
+            if component.component_key not in kept
+        }
+        failed: dict[int, str] = {}
+        for fact in sorted({component.fact for component in new.values()}):
+            failed |= _keep(warehouse, [one for one in new.values() if one.fact == fact], now)
+        good, errors = [], list(loaded.errors)
+        for card in loaded.cards:
+            found = _refused(card, failed)
+            errors += found
+            if not found:
+                good.append(card)
+    stay = {*loaded.refused, *(card.card.metric for card in loaded.cards)} - {card.card.metric for card in good}
+    _take_cards(warehouse, good, stay, loaded.targets, now)
+    return errors
+
+
+def of_card(card: Card) -> list[Component]:
+    """The components of a card: numerator, then denominator."""
+    described = pl.DataFrame(
+        [
+            (one.fact, one.date, one.value, one.where or "", ",".join(one.leaf(by_item=card.by_item)))
+            for one in card.components
+        ],
+        schema=dict.fromkeys(_DEFINITION, pl.String),
+        orient="row",
+    )
+    types = {name: pl.String() for name in _DEFINITION}
+    keyed = described.with_columns(component_key=hash_columns(types, salt=["metric component"]))
+    return [Component.of(row) for row in keyed.iter_rows(named=True)]
+
+
+def _refused(card: LoadedCard, failed: Mapping[int, str]) -> list[MetricError]:
+    return [
+        MetricError(
+            f"{card.card.metric}: PostgreSQL refuses {component.aggregate}: {failed[component.component_key]}",
+            where=f"{card.file}:{line}",
+            remedy="mend the component",
+        )
+        for component, line in zip(of_card(card.card), card.lines, strict=True)
+        if component.component_key in failed
+    ]
+
+
+def _keep(warehouse: Warehouse, new: Sequence[Component], now: datetime) -> dict[int, str]:
+    """Keep some components of a fact from now on; those that cannot be computed, and what PostgreSQL says of them."""
+    with warehouse.session() as session:
+        lock(session, new[0].fact)
+        failed = _computed(session, new)
+        if failed and len(new) > 1:
+            # One of them is to blame; the others are good.
+            failed = {}
+            for component in new:
+                failed |= _computed(session, [component])
+        rows = [
+            (one.component_key, str(one), one.fact, one.date_column, one.value_sql, one.where_sql, ",".join(one.leaf))
+            for one in new
+            if one.component_key not in failed
+        ]
+        names = ("component_key", "component", *_DEFINITION)
+        if rows:
+            session.load_temporary(pl.DataFrame(rows, schema=names, orient="row"), "kept_component")
+            session.execute(
+                f"insert into mart.dim_metric_component ({', '.join(names)}, is_current, published_at)"
+                f" select {', '.join(names)}, true, $1 from pg_temp.kept_component"
+                " on conflict (component_key) do update set is_current = true, published_at = excluded.published_at",
+                now,
+            )
+        session.commit()
+    return failed
+
+
+def _computed(session: Session, components: Sequence[Component]) -> dict[int, str]:
+    """Compute the whole history of components; all of them with the reason where that fails."""
+    session.execute("savepoint components")
+    try:
+        Components(components[0].fact, tuple(components)).compute(session)
+    except (psycopg.ProgrammingError, psycopg.DataError) as error:
+        session.execute("rollback to savepoint components")
+        return dict.fromkeys((one.component_key for one in components), str(error).partition("\n")[0])
+    return {}
+
+
+def _take_cards(
+    warehouse: Warehouse, cards: Sequence[LoadedCard], stay: set[str], targets: Sequence[Target], now: datetime
+) -> None:
+    """Cards and targets as they are now, in one transaction; components that no card uses are given up."""
+    described = _card_rows([loaded.card for loaded in cards], now)
+    aimed = _target_rows(targets)
+    with warehouse.session() as session:
+        session.lock(LOCK)
+        held = session.fetch("select metric_key, metric_id, row_hash from mart.dim_metric")
+        same = ["metric_key", "row_hash"]
+        gone = held.join(described, on=same, how="anti").filter(~pl.col("metric_id").is_in(stay))
+        new = described.join(held, on=same, how="anti")
+        if gone.height + new.height:
+            session.execute("delete from mart.dim_metric where metric_key = any($1)", gone["metric_key"].to_list())
+            session.copy(new, "dim_metric", schema="mart")
+            unused = session.fetch(_UNUSED)["component_key"].to_list()
+            give_up(session, unused)
+        if not aimed.equals(_held_targets(session)):
+            session.execute("delete from mart.dim_metric_target")
+            session.copy(aimed, "dim_metric_target", schema="mart")
+        session.commit()
+
+
+_UNUSED = """
+select component_key
+from mart.dim_metric_component
+where
+    is_current
+    and not exists (
+        select from mart.dim_metric
+        where component_key in (dim_metric.numerator_key, dim_metric.denominator_key)
+    )
+"""
+
+
+def _card_rows(cards: Sequence[Card], now: datetime) -> pl.DataFrame:
+    """Rows of mart.dim_metric."""
+    types = METRIC_TABLES["dim_metric"].dtypes()
+    own = {name: dtype for name, dtype in types.items() if name not in ("metric_key", "row_hash", "published_at")}
+    rows = pl.DataFrame([_card_row(card) for card in cards], schema=own)
+    key = hash_columns({"metric_id": pl.String()}, salt=["metric"])
+    stamp = pl.lit(now).cast(types["published_at"])
+    return rows.with_columns(metric_key=key, row_hash=hash_columns(own), published_at=stamp).select(*types)
+
+
+def _card_row(card: Card) -> dict[str, Any]:
+    plain = ("name", "says", "formula", "combine", "scale", "per", "unit", "direction", "null_rule", "standard")
+    row: dict[str, Any] = {name: getattr(card, name) for name in (*plain, "owner", "version", "headline")}
+    row |= {name: ",".join(getattr(card, name)) for name in ("scopes", "periods", "audience")}
+    row |= {"metric_id": card.metric, "range_low": card.range[0], "range_high": card.range[1]}
+    roles = zip(("numerator", "denominator"), card.components, of_card(card), strict=False)
+    for role, said, component in roles:
+        row |= {
+            f"{role}_key": component.component_key,
+            f"{role}_time": said.time,
+            f"{role}_account_type": said.account_type,
+        }
+    return row
+
+
+def _target_rows(targets: Sequence[Target]) -> pl.DataFrame:
+    """Rows of mart.dim_metric_target, in order."""
+    types = METRIC_TABLES["dim_metric_target"].dtypes()
+    schema = {"metric_id": pl.String()} | {name: dtype for name, dtype in types.items() if name != "metric_key"}
+    rows = [target.model_dump() | {"metric_id": target.metric} for target in targets]
+    key = hash_columns({"metric_id": pl.String()}, salt=["metric"])
+    return pl.DataFrame(rows, schema=schema).with_columns(metric_key=key).select(*types).sort(*types)
+
+
+def _held_targets(session: Session) -> pl.DataFrame:
+    types = METRIC_TABLES["dim_metric_target"].dtypes()
+    rows = session.fetch(f"select {', '.join(types)} from mart.dim_metric_target")
+    return rows.cast(pl.Schema(types)).sort(*types)

@@ -1,0 +1,196 @@
+"""Components of metrics: what a night recomputes, what stays readable, cards that come, change and go."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+import yaml
+
+from flows import pipeline
+from flows.io.metric_files import CARDS
+from flows.io.metrics import recompute
+from tests.shop import Shop
+
+ON_TIME = "supplier_on_time_promised"
+HISTORY = (
+    "select component.value_sql, held.date::text, held.value::float, held.known_to is null"
+    " from mart.fct_metric_component as held inner join mart.dim_metric_component as component using (component_key)"
+)
+
+
+@pytest.fixture
+def filled(shop: Shop) -> Shop:
+    """Lines promised on three days, of which two were received in time on the first two."""
+    shop.source(purchase_order_line="delta", goods_receipt="append")
+    promised = ("2026-03-18", "2026-03-19", "2026-03-20")
+    lines = [{"po_id": f"P{n}", "promised_on": day} for n, day in enumerate(promised)]
+    shop.land("purchase_order_line", "2026-03-11", *lines)
+    shop.land("goods_receipt", "2026-03-16", {"po_id": "P0"}, {"receipt_id": "R2", "po_id": "P1"})
+    shop.good_night()
+    return shop
+
+
+def on_time(shop: Shop, period: str = "day") -> dict[str, tuple[float, float, float | None]]:
+    """Numerator, denominator and value by first day, of the company."""
+    rows = shop.fetch(
+        "select period_start::text, numerator::float, denominator::float, value::float from mart.v_metric"
+        f" where metric_id = '{ON_TIME}' and scope = 'company' and period = '{period}'"
+    )
+    return {row[0]: row[1:] for row in rows}
+
+
+def card(shop: Shop, metric: str, **said: object) -> Path:
+    """A card of the home's own: the one above with what is said instead."""
+    content = yaml.safe_load((CARDS / f"{ON_TIME}.yaml").read_text()) | {"metric": metric, "headline": None} | said
+    path = shop.settings.home / "metrics" / f"{metric}.yaml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return path
+
+
+def written(shop: Shop) -> list[tuple[str, date]]:
+    """Distinct component and date of what the newest publish wrote."""
+    return shop.fetch(
+        "select distinct component.value_sql, held.date from mart.fct_metric_component as held"
+        " inner join mart.dim_metric_component as component using (component_key)"
+        " where known_from = (select max(known_from) from mart.fct_metric_component) order by 1, 2"
+    )
+
+
+def test_a_receipt_tonight_changes_what_is_on_time_on_the_promised_day_and_no_other(filled: Shop) -> None:
+    assert on_time(filled) == {
+        "2026-03-18": (1.0, 1.0, 100.0), "2026-03-19": (1.0, 1.0, 100.0), "2026-03-20": (0.0, 0.0, None)
+    }  # fmt: skip
+    before = filled.fetch("select max(known_from) from mart.fct_metric_component")[0][0]
+    filled.land(
+        "goods_receipt", "2026-03-25", {"receipt_id": "R3", "po_id": "P2", "received_at": "2026-03-25 09:00:00"}
+    )
+    filled.good_night()
+    assert on_time(filled)["2026-03-20"] == (0.0, 1.0, 0.0)
+    assert on_time(filled, "month") == {"2026-03-01": (2.0, 3.0, pytest.approx(66.6666666667))}
+    # Of the facts by promise only the promised day of the line that changed was written.
+    changed = filled.fetch(
+        "select distinct held.date::text from mart.fct_metric_component as held"
+        " inner join mart.dim_metric_component as component using (component_key)"
+        f" where date_column = 'promised_on' and known_from > '{before}'"
+    )
+    assert changed == [("2026-03-20",)]
+    # What was reported stays readable.
+    due = filled.fetch(f"{HISTORY} where value_sql = 'due_promised_count' and date = '2026-03-20' order by known_from")
+    assert due == [("due_promised_count", "2026-03-20", 0.0, False), ("due_promised_count", "2026-03-20", 1.0, True)]
+
+
+def test_a_promise_that_moves_leaves_its_day(filled: Shop) -> None:
+    filled.land("purchase_order_line", "2026-03-12", {"po_id": "P1", "promised_on": "2026-04-02"})
+    filled.good_night()
+    assert on_time(filled).keys() == {"2026-03-18", "2026-03-20", "2026-04-02"}
+    assert on_time(filled, "month").keys() == {"2026-03-01", "2026-04-01"}
+
+
+def test_a_night_without_news_and_a_recomputation_write_nothing(filled: Shop) -> None:
+    before = filled.fetch("select count(*), max(known_from) from mart.fct_metric_component")
+    assert filled.night().is_empty
+    recompute(filled.warehouse, ["fct_purchase_order_line", "fct_goods_receipt"])
+    assert filled.fetch("select count(*), max(known_from) from mart.fct_metric_component") == before
+
+
+def test_a_card_alone_adds_a_metric_with_its_history_and_takes_it_away(filled: Shop) -> None:
+    open_value = {"fact": "fct_purchase_order_line", "date": "ordered_on", "value": "ordered_qty * 2", "time": "sum"}
+    path = card(filled, "doubled", combine="value", numerator=open_value, denominator=None, scale=1)
+    filled.good_night()
+    doubled = "select value::float from mart.v_metric where metric_id = 'doubled' and scope = 'company' and period = "
+    assert filled.fetch(f"{doubled} 'month'") == [(30.0,)]
+    filled.land("purchase_order_line", "2026-03-12", {"po_id": "P9"})
+    filled.good_night()
+    assert filled.fetch(f"{doubled} 'month'") == [(40.0,)]
+    path.unlink()
+    filled.good_night()
+    assert filled.fetch(f"{doubled} 'month'") == []
+    kept = filled.fetch(f"{HISTORY} where value_sql = 'ordered_qty * 2' order by known_from")
+    assert [(value, is_known) for _, _, value, is_known in kept] == [(30.0, False), (40.0, False)]
+
+
+def test_a_card_that_is_wrong_is_named_and_its_metric_stays_as_it_was(filled: Shop) -> None:
+    path = card(filled, "mine")
+    filled.good_night()
+    for said, problem in (
+        ({"numerator": {"fact": "fct_x", "date": "a", "value": "b", "time": "sum"}}, "there is no fact 'fct_x'"),
+        ({"numerator": {"fact": "fct_gl_entry", "date": "posted_on", "value": "is_closing", "time": "sum"},
+          "scopes": ["site"]}, "PostgreSQL refuses sum(is_closing)"),
+        ({"surprise": 1}, "surprise"),
+    ):  # fmt: skip
+        card(filled, "mine", **said)
+        (found,) = filled.night().problems
+        assert problem in str(found)
+        assert f"{path}:" in str(found)
+        assert on_time(filled, "month") == {"2026-03-01": (2.0, 2.0, 100.0)}
+        assert filled.fetch("select count(*) from mart.v_metric where metric_id = 'mine'")[0][0] > 0
+
+
+def test_a_card_stops_no_publish(filled: Shop) -> None:
+    """A sum that becomes too large to be kept."""
+    huge = {
+        "fact": "fct_purchase_order_line", "date": "ordered_on", "value": f"ordered_qty * 1{25 * '0'}", "time": "sum"
+    }  # fmt: skip
+    card(filled, "huge", combine="value", numerator=huge, denominator=None)
+    filled.good_night()
+    filled.land("purchase_order_line", "2026-03-12", {"po_id": "P9", "ordered_qty": 9000})
+    (problem,) = filled.night().problems
+    assert "huge: PostgreSQL refuses sum(ordered_qty" in str(problem)
+    assert filled.fetch("select count(*) from mart.fct_purchase_order_line") == [(4,)]
+    assert on_time(filled, "month") == {"2026-03-01": (2.0, 2.0, 100.0)}
+    assert verify(filled) == []
+
+
+def verify(shop: Shop) -> list[str]:
+    with pipeline.open(shop.settings) as pipe:
+        return [str(difference) for difference in pipe.verify()]
+
+
+def test_verify_notices_sums_that_are_not_the_facts_and_mends_them(filled: Shop) -> None:
+    assert verify(filled) == []
+    right = on_time(filled)
+    for statement in (
+        "update mart.fct_metric_component set value = value + 1",
+        "delete from mart.fct_metric_component where date = '2026-03-18'",
+        "update mart.fct_metric_component set date = date + 1",
+    ):
+        with filled.warehouse.session() as session:
+            assert session.execute(statement)
+            session.commit()
+        assert any("on_time_promised_count" in said for said in verify(filled))
+        with pipeline.open(filled.settings) as pipe:
+            assert pipe.repair(pipe.verify()) == []
+        assert verify(filled) == []
+        assert on_time(filled) == right
+
+
+def test_targets_are_lines_of_a_file(filled: Shop) -> None:
+    folder = filled.settings.home / "metrics"
+    folder.mkdir()
+    (folder / "targets.csv").write_text(
+        "metric,scope,scope_id,period,valid_from,valid_to,target,red_below,red_above\n"
+        f"{ON_TIME},,,,,2026-03-19,95,90,\n"
+        f"{ON_TIME},,,,2026-03-19,,100.5,,\n"
+        f"{ON_TIME},supplier,,,,,95,90,\n"
+        f"{ON_TIME},supplier,S1,,,,101,100.5,\n"
+        f"{ON_TIME},supplier,S1,month,,,50,40,\n"
+        f"{ON_TIME},site,,,,,x,,\n"
+        "nothing,,,,,,1,,\n"
+    )
+    problems = filled.night().problems
+    assert len(problems) == 2
+    assert all(f"targets.csv:{line}" in str(problem) for line, problem in zip((7, 8), problems, strict=True))
+    found = filled.fetch(
+        "select scope, period, period_start::text, target::float, status from mart.v_metric"
+        f" where metric_id = '{ON_TIME}' and value is not null and period in ('day', 'month') and scope <> 'site'"
+        " order by 1, 2, 3"
+    )
+    assert found == [
+        ("company", "day", "2026-03-18", 95.0, "green"),
+        ("company", "day", "2026-03-19", 100.5, "amber"),
+        ("company", "month", "2026-03-01", 100.5, "amber"),
+        ("supplier", "day", "2026-03-18", 101.0, "red"),
+        ("supplier", "day", "2026-03-19", 101.0, "red"),
+        ("supplier", "month", "2026-03-01", 50.0, "green"),
+    ]
