@@ -250,36 +250,37 @@ summed as (
         period.year_start, daily.is_numerator, daily.component_key
 ),
 
--- days and days_of_year: those that the components know of the period, and of the year to the end of the period
-paired as (
+-- days and days_of_year: those that the component knows of the period, and of the year to the end of the period
+spanned as (
     select
-        summed.metric_id,
-        summed.scope,
-        summed.scope_key,
-        summed.period,
-        summed.period_start,
-        summed.period_end,
-        summed.year_start,
-        sum(summed.value) filter (where summed.is_numerator) as numerator,
-        sum(summed.value) filter (where not summed.is_numerator) as denominator,
-        max(spanned.days) as days,
-        max(spanned.days_of_year) as days_of_year,
-        max(spanned.days) filter (where summed.is_numerator) as numerator_days,
-        max(spanned.days) filter (where not summed.is_numerator) as denominator_days,
-        max(spanned.days_of_year) filter (where summed.is_numerator) as numerator_days_of_year,
-        max(spanned.days_of_year) filter (where not summed.is_numerator) as denominator_days_of_year,
-        min(known.published_at) as published_at
+        summed.*,
+        known.published_at,
+        least(summed.period_end, known.last_day) - greatest(summed.period_start, known.first_day) + 1 as days,
+        least(summed.period_end, known.last_day) - greatest(summed.year_start, known.first_day) + 1 as days_of_year
     from summed
     inner join known on summed.component_key = known.component_key
-    cross join
-        lateral (
-            select
-                least(summed.period_end, known.last_day) - greatest(summed.period_start, known.first_day) + 1 as days,
-                least(summed.period_end, known.last_day) - greatest(summed.year_start, known.first_day) + 1 as days_of_year
-        ) as spanned
-    group by
-        summed.metric_id, summed.scope, summed.scope_key, summed.period, summed.period_start, summed.period_end,
-        summed.year_start
+),
+
+paired as (
+    select
+        metric_id,
+        scope,
+        scope_key,
+        period,
+        period_start,
+        period_end,
+        year_start,
+        sum(value) filter (where is_numerator) as numerator,
+        sum(value) filter (where not is_numerator) as denominator,
+        max(days) as days,
+        max(days_of_year) as days_of_year,
+        max(days) filter (where is_numerator) as numerator_days,
+        max(days) filter (where not is_numerator) as denominator_days,
+        max(days_of_year) filter (where is_numerator) as numerator_days_of_year,
+        max(days_of_year) filter (where not is_numerator) as denominator_days_of_year,
+        min(published_at) as published_at
+    from spanned
+    group by metric_id, scope, scope_key, period, period_start, period_end, year_start
 ),
 
 ruled as (
