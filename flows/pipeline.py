@@ -135,6 +135,9 @@ class Pipeline:
         differently.
         """
         self._sweep()
+        with self._warehouse.session() as session:
+            dirty.keep_books(session, self._lake, self._sources)
+            session.commit()
         for name, broken in self._broken.items():
             self._report.add_problem(name, str(broken))
         for name, source in self._sources.items():
@@ -242,7 +245,8 @@ class Pipeline:
 
     def _register(self, source: Source, delivery: Delivery) -> ledger.Extract:
         with self._warehouse.session() as session:
-            stream = ledger.ensure_stream(session, delivery.source, delivery.dataset)
+            zone = source.books_zone(delivery.dataset)
+            stream = ledger.ensure_stream(session, delivery.source, delivery.dataset, zone)
             extract = ledger.register(
                 session,
                 stream,

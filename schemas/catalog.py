@@ -32,13 +32,16 @@ from schemas.facts.fct_inventory_daily import FctInventoryDaily
 from schemas.facts.fct_operation import FctOperation
 from schemas.facts.fct_production_order import FctProductionOrder
 from schemas.facts.fct_purchase_order_line import FctPurchaseOrderLine
-from schemas.registry import Dataset, Dimension, Driving, Fact, Link, Linked, LookBack, Reference, Whole
+from schemas.registry import Closing, Dataset, Dimension, Driving, Fact, Link, Linked, LookBack, Reference, Whole
 
 _RATES = LookBack(days=7)
 """How old an exchange rate may be: a week bridges weekends and holidays. The transforms look back as far."""
 
 _SITE = ("currency", "time_zone")
 """What facts look at in a site."""
+
+PERIODS = "fiscal_period"
+"""The dataset that says which periods are closed."""
 
 DATASETS: dict[str, Dataset] = {
     dataset.name: dataset
@@ -79,7 +82,7 @@ DATASETS: dict[str, Dataset] = {
             link=Link("production_order", ("order_id",)),
         ),
         # Finance
-        Dataset("gl_entry", GlEntry, dated_by="posted_on"),
+        Dataset("gl_entry", GlEntry, dated_by="posted_on", reverses=("debit", "credit")),
         Dataset("budget_line", BudgetLine, dated_by="period_start"),
     )
 }
@@ -166,8 +169,10 @@ FACTS: dict[str, Fact] = {
             FctGlEntry,
             domain="finance",
             anchor="posted_on",
+            logic_version=2,
             inputs={
                 "gl_entry": Driving(),
+                "fiscal_period": Closing(),
                 "account": Reference("account", columns=("normal_side",)),
                 "site": Reference("site", columns=_SITE),
                 "code_map": Reference(None),
@@ -188,10 +193,11 @@ FACTS: dict[str, Fact] = {
             anchor="period_start",
             grain="month",
             is_cross_source=True,
-            logic_version=2,
+            logic_version=3,
             inputs={
                 "budget_line": Driving(),
                 "gl_entry": Driving(),
+                "fiscal_period": Closing(),
                 "account": Reference("account", columns=("normal_side",)),
                 "code_map": Reference(None),
                 "fx_rate": _RATES,

@@ -43,9 +43,9 @@ def currency(description: str = "ISO 4217 currency code", *, key: bool = False, 
     return dy.String(**_options(description, key=key, null=null, currency=True), regex="^[A-Z]{3}$")
 
 
-def flag(description: str, *, null: bool = False) -> dy.Bool:
+def flag(description: str, *, key: bool = False, null: bool = False) -> dy.Bool:
     """Yes or no; named `is_…` or `has_…`."""
-    return dy.Bool(**_options(description, key=False, null=null))
+    return dy.Bool(**_options(description, key=key, null=null))
 
 
 def date(description: str, *, key: bool = False, null: bool = False, happened: bool = False) -> dy.Date:

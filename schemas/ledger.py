@@ -42,6 +42,7 @@ stream = _table(
     Column("dataset", Text, nullable=False, comment="Dataset delivered"),
     Column("key_count", BigInteger, nullable=False, server_default="0", comment="Keys in current_key"),
     Column("accept_count", BigInteger, nullable=False, server_default="0", comment="Deliveries accepted so far"),
+    Column("books_zone", Text, comment="Where closed periods are adjusted: the zone of their closing; else NULL"),
     UniqueConstraint("source", "dataset"),
 )
 
@@ -128,6 +129,13 @@ sighting = _table(
     Column("sighting_id", Integer, Identity(), primary_key=True, comment="Id of the group"),
     Column("stream_id", Integer, ForeignKey("ops.stream.stream_id"), nullable=False, comment="Dataset and source"),
     Column("extract_id", BigInteger, ForeignKey("ops.extract.extract_id"), nullable=False, comment="That delivery"),
+)
+
+held_key = _table(
+    "held_key",
+    "Keys that a delivery held in quarantined rows only, of streams whose closed periods are adjusted: they were there",
+    Column("extract_id", BigInteger, ForeignKey("ops.extract.extract_id"), primary_key=True, comment="That delivery"),
+    Column("key_hash", BigInteger, primary_key=True, comment="Hash of source and natural key"),
 )
 
 current_key = _table(

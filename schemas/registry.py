@@ -38,6 +38,8 @@ class Dataset:
 
     `dated_by` is the column whose day (in the source's zone) files the row in the lake and anchors it; None for master
     data. `keeps_history` has every delivered version filed, equal ones too, so that type-2 history has all sightings.
+    `reverses` are the amounts whose sign turns where a row takes back an earlier one: only a dataset that names them
+    can leave a closed period as it was reported.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Dataset:
     dated_by: str | None = None
     link: Link | None = None
     keeps_history: bool = False
+    reverses: tuple[str, ...] = ()
 
     def coded_columns(self) -> dict[str, str]:
         """Columns that hold a dimension's code, with their entity; each has a `_space_<column>` beside it."""
@@ -103,12 +106,21 @@ class Whole:
     columns: tuple[str, ...] = ()
 
 
-Way = Driving | Linked | Reference | LookBack | Whole
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """Closed periods of the driving rows' own source: where that says so, they decide on which day a row is booked.
+
+    They are used up in reading the driving rows; the transform does not get them. A period that is closed, opened or
+    moved touches the days from its first one on.
+    """
+
+
+Way = Driving | Linked | Reference | LookBack | Whole | Closing
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A fact table: `transforms.<domain>.<name>.<name>(**inputs)` returns the complete rows of the slices read.
+    """A fact table: `transforms.<domain>.<name>.<name>(**arguments)` returns the complete rows of the slices read.
 
     `anchor` is the date column whose day (`grain="day"`) or month (`grain="month"`) is the slice.
     """
@@ -132,9 +144,19 @@ class Fact:
         """Whether every row of the fact stands for one driving row, so that it can be built alone.
 
         So it is where one dataset drives it and its slices are days; its natural key is then `source`, the dataset's
-        key in its order, and the anchor if that is not among them.
+        key in its order, and the anchor if that is not among them; then how a row is booked.
         """
         return len(self.driving) == 1 and self.grain == "day" and not self.is_cross_source
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The inputs that the transform is called with."""
+        return tuple(name for name, way in self.inputs.items() if not isinstance(way, Closing))
+
+    @property
+    def has_books(self) -> bool:
+        """Whether closed periods may decide on which day a row is booked."""
+        return any(isinstance(way, Closing) for way in self.inputs.values())
 
     def window(self, dataset: str) -> Driving:
         """Days around a slice of which it reads driving rows: the dataset's own, else the widest of the fact's."""

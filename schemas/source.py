@@ -186,6 +186,8 @@ class SourceDataset(_Model):
     code_spaces: dict[str, str] = {}
     retire_limit_pct: float = Field(default=50.0, ge=0, le=100)
     """Greatest share of current keys that one complete delivery may end by leaving them out."""
+    closed_periods: Literal["restate", "adjust"] = "restate"
+    """What a delivery as of a day after a fiscal period's closing does: changes the period, or is booked after it."""
     history_gates: Literal["warn", "fail"] = "warn"
     tolerances: Tolerances = Tolerances()
     reason: str = ""
@@ -234,6 +236,11 @@ class Source(SourceFile):
     def corrections_of(self, dataset: str) -> list[Correction]:
         """Corrections of a dataset's deliveries."""
         return [correction for correction in self.corrections if correction.dataset == dataset]
+
+    def books_zone(self, dataset: str) -> str | None:
+        """Zone of the closings that deliveries of a dataset may come too late for; None where they never do."""
+        adjusts = self.datasets[dataset].closed_periods == "adjust"
+        return self.time_zone if adjusts else None
 
     def code_space(self, dataset: str, entity: str) -> str:
         """Code space of an entity's ids in a dataset: the dataset's, the source's, else the source's name."""

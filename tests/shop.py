@@ -43,6 +43,10 @@ DEFAULTS: dict[str, dict[str, object]] = {
         "journal_id": "J1", "line_no": "1", "posted_on": "2026-03-10", "account_id": "4000", "debit": "0",
         "credit": "100.00", "currency": "EUR",
     },
+    "fiscal_period": {
+        "calendar_id": "main", "period_id": "2026-03", "starts_on": "2026-03-01", "ends_on": "2026-03-31",
+        "fiscal_year": 2026, "fiscal_quarter": 1, "closed_at": "",
+    },
 }  # fmt: skip
 """One ordinary row of each dataset; a test says what differs."""
 

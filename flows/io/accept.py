@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from flows.io import dirty, ledger, spans
+from flows.io.booked import with_history
 from flows.io.dirty import Change
 from flows.io.lake import Lake, months_between
 from flows.io.ledger import Extract, Stream
@@ -82,7 +83,7 @@ def accept(
             stream = ledger.ensure_stream(session, extract.source, extract.dataset)
             existing = _read_existing(session, stream, extract, staged)
             session.commit()
-        if stream.key_count and not dataset.keeps_history:
+        if stream.key_count and not dataset.keeps_history and stream.books_zone is None:
             keep = _unknown_payloads(staged.rows, existing.rows)
     lake.append(dataset, staged.rows, extract.append_id(replay), keep)
     with warehouse.session() as session:
@@ -96,6 +97,8 @@ def accept(
             change = _accept_append(session, lake, extract, staged)
         else:
             change, gives_coverage = _accept_keyed(session, extract, staged, existing)
+        if ledger.ensure_stream(session, extract.source, extract.dataset).books_zone is not None:
+            change = with_history(session, extract, staged.rows, staged.sightings, change)
         seen = spans.widen(session, extract, staged.rows)
         dirty.mark(session, lake, extract, change, seen)
         # A replay that brings no row leaves no trace in the lake, where verify would look for it.

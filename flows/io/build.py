@@ -11,15 +11,16 @@ from datetime import date, timedelta
 
 import polars as pl
 
+from flows.io.booked import booked_rows
 from flows.io.current import Days, Everything, Links, Rows, Which, current_rows
 from flows.io.lake import Lake
 from flows.io.publish import SLICE
 from flows.io.row_keys import with_row_key
 from flows.io.warehouse import Session
-from schemas.catalog import DATASETS
+from schemas.catalog import DATASETS, PERIODS
 from schemas.contract import Contract, FactContract
 from schemas.errors import BuildError
-from schemas.registry import UNDATED, Dimension, Driving, Fact, Linked, LookBack, Reference, Whole
+from schemas.registry import UNDATED, Closing, Dimension, Driving, Fact, Linked, LookBack, Reference, Whole
 from transforms.common.keys import hash_columns
 
 CHUNK_ROWS = 500_000
@@ -145,7 +146,7 @@ class FactBuilder:
         self._references = {
             name: self._read_reference(name)
             for name, way in fact.inputs.items()
-            if isinstance(way, Reference | Whole | LookBack)
+            if isinstance(way, Reference | Whole | LookBack | Closing)
         }
 
     def build(self, chunk: Chunk) -> tuple[pl.DataFrame, pl.LazyFrame | None]:
@@ -154,8 +155,7 @@ class FactBuilder:
         None where several datasets do.
         """
         fact = self._fact
-        only = None if fact.is_cross_source else chunk.source
-        driving = {name: self._current(name, self._wanted(chunk, name), only) for name in fact.driving}
+        driving = {name: self._driving(name, chunk) for name in fact.driving}
         inputs, parts = driving, 1
         linked = [name for name, way in fact.inputs.items() if isinstance(way, Linked)]
         if linked:
@@ -174,15 +174,23 @@ class FactBuilder:
         if parts > 1:
             is_in = pl.col("_link_hash").fill_null(0) % parts == part
             inputs = {name: rows.filter(is_in) for name, rows in inputs.items()}
-        built = self._transform(**inputs, **self._references, **self._options)
+        given = {**inputs, **self._references}
+        built = self._transform(**{name: given[name] for name in self._fact.arguments}, **self._options)
         rows = complete(built, self._fact, chunk).collect(engine="streaming")
         # Sorted in the query it would take five times as long.
         return rows.sort("row_key")
 
-    def _wanted(self, chunk: Chunk, dataset: str) -> Which:
-        """The driving rows that a chunk reads."""
-        if chunk.rows is not None:
-            return Rows(chunk.rows)
+    def _driving(self, name: str, chunk: Chunk) -> pl.LazyFrame:
+        """The driving rows of a chunk, as they stand in the books where closed periods count."""
+        fact, dataset = self._fact, DATASETS[name]
+        which = self._days(chunk, name) if chunk.rows is None else Rows(chunk.rows)
+        source = None if fact.is_cross_source else chunk.source
+        if fact.has_books and dataset.reverses:
+            return booked_rows(self._session, self._lake, dataset, which, source, self._references[PERIODS])
+        return self._current(name, which, source)
+
+    def _days(self, chunk: Chunk, dataset: str) -> Days:
+        """The days that a chunk of whole slices reads."""
         days = chunk.slices.select("day")
         if self._fact.grain == "month":
             end = pl.col("day").dt.offset_by("1mo").dt.offset_by("-1d")

@@ -1,6 +1,6 @@
 """Current rows: what the ledger calls current, read from the lake."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from typing import Protocol
 
@@ -61,20 +61,20 @@ class Everything:
 class Days:
     """Rows of some days."""
 
-    def __init__(self, days: Sequence[date]) -> None:
-        self._days = sorted(set(days))
+    def __init__(self, days: Iterable[date]) -> None:
+        self.days = sorted(set(days))
 
     def of(self, session: Session, stream: Stream) -> Selection:
         """The range of the days, and the days themselves."""
-        if not self._days:
+        if not self.days:
             return Selection("false", lake=pl.lit(value=False))
-        first, last = self._days[0], self._days[-1]
-        is_gapless = (last - first).days + 1 == len(self._days)
+        first, last = self.days[0], self.days[-1]
+        is_gapless = (last - first).days + 1 == len(self.days)
         inside = pl.col("_date").is_between(first, last)
         if is_gapless:
             return Selection("row_date between $1 and $2", (first, last), inside, months_between(first, last))
-        days = pl.col("_date").is_in(self._days)
-        return Selection("row_date = any($1)", (self._days,), inside & days, _months(self._days))
+        days = pl.col("_date").is_in(self.days)
+        return Selection("row_date = any($1)", (self.days,), inside & days, _months(self.days))
 
 
 class Rows:
@@ -148,10 +148,8 @@ def current_rows(
     gone, and says so in is_deleted.
     """
     frames = [
-        _at_one_moment(
-            session,
-            stream,
-            lambda stream: _of_stream(session, lake, dataset, stream, which.of(session, stream), with_gone=with_gone),
+        at_one_moment(
+            session, stream, lambda stream: rows_of_stream(session, lake, dataset, stream, which, with_gone=with_gone)
         )
         for stream in ledger.streams(session, dataset.name)
         if source in (None, stream.source) and stream.accept_count
@@ -159,7 +157,7 @@ def current_rows(
     return pl.concat(frames) if frames else pl.LazyFrame(schema=lake_schema(dataset))
 
 
-def _at_one_moment(session: Session, stream: Stream, read: Callable[[Stream], pl.LazyFrame]) -> pl.LazyFrame:
+def at_one_moment(session: Session, stream: Stream, read: Callable[[Stream], pl.LazyFrame]) -> pl.LazyFrame:
     """What several queries of a stream yield while no delivery of it is accepted: else they are asked again.
 
     A delivery that changes no row dirties no slice, and yet it moves the orders by which the queries' parts are joined.
@@ -172,9 +170,11 @@ def _at_one_moment(session: Session, stream: Stream, read: Callable[[Stream], pl
         stream = now
 
 
-def _of_stream(
-    session: Session, lake: Lake, dataset: Dataset, stream: Stream, selection: Selection, *, with_gone: bool
+def rows_of_stream(
+    session: Session, lake: Lake, dataset: Dataset, stream: Stream, which: Which, *, with_gone: bool = False
 ) -> pl.LazyFrame:
+    """The current rows of one stream; to be asked for within `at_one_moment`."""
+    selection = which.of(session, stream)
     rows = lake.scan(dataset, selection.months).filter(pl.col("source") == stream.source)
     if selection.lake is not None:
         rows = rows.filter(selection.lake)

@@ -1,5 +1,6 @@
 """Which slices a change of current rows dirties: the inverse of what the registry says that facts read."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,9 +10,10 @@ from flows.io import ledger
 from flows.io.lake import Lake
 from flows.io.ledger import Extract
 from flows.io.spans import Seen
-from flows.io.warehouse import Session
-from schemas.catalog import DATASETS, DIMENSIONS, FACTS
-from schemas.registry import ALL_SOURCES, UNDATED, Driving, Fact, Linked, LookBack, Reference, Whole
+from flows.io.warehouse import ACCEPT_LOCK, Session
+from schemas.catalog import DATASETS, DIMENSIONS, FACTS, PERIODS
+from schemas.registry import ALL_SOURCES, UNDATED, Closing, Driving, Fact, Linked, LookBack, Reference, Whole
+from schemas.source import Source
 
 MANY_LINKS = 50_000
 """From this many documents on, it is asked first whether every slice is dirty already."""
@@ -52,6 +54,8 @@ def mark(session: Session, lake: Lake, extract: Extract, change: Change, seen: S
     for fact in FACTS.values():
         if extract.dataset in fact.inputs and change.rows.height:
             whole, rows = touched.of(fact)
+            if fact.has_books:
+                whole = pl.concat([whole, touched.booking_days(fact, whole)])
             slices.append(slices_around(fact, extract.dataset, whole).with_columns(is_whole=True))
             days = rows.select("source", day="row_date").unique()
             slices.append(slices_around(fact, extract.dataset, days).with_columns(is_whole=False))
@@ -125,6 +129,34 @@ def slices_around(fact: Fact, dataset: str, days: pl.DataFrame) -> pl.DataFrame:
     return spread.select(fact=pl.lit(fact.name), source=source, day=day).unique()
 
 
+def keep_books(session: Session, lake: Lake, sources: Mapping[str, Source]) -> None:
+    """Have the ledger know of which streams closed periods are adjusted; where that is new, all is built again."""
+    said = {
+        stream: sources[stream.source].books_zone(stream.dataset)
+        for stream in ledger.streams(session)
+        if stream.source in sources and stream.dataset in sources[stream.source].datasets
+    }
+    changed = {stream: zone for stream, zone in said.items() if zone != stream.books_zone}
+    if not changed:
+        return
+    session.lock(ACCEPT_LOCK)
+    after = _closings(lake).select("source", day=pl.col("last").dt.offset_by("1d")).collect()
+    for stream, zone in changed.items():
+        session.execute("update ops.stream set books_zone = $1 where stream_id = $2", zone, stream.stream_id)
+        days = session.fetch("select day from ops.stream_day where stream_id = $1", stream.stream_id)
+        own = days.select(source=pl.lit(stream.source), day="day").cast(_SLICES)
+        days = pl.concat([own, after.filter(pl.col("source") == stream.source)])
+        for fact in FACTS.values():
+            if fact.has_books and stream.dataset in fact.driving:
+                mark_slices(session, slices_around(fact, stream.dataset, days), "closed_periods of the source changed")
+
+
+def _closings(lake: Lake) -> pl.LazyFrame:
+    """source, _key_hash, first and last day of every state in which a fiscal period was ever closed."""
+    rows = lake.scan(DATASETS[PERIODS]).filter(pl.col("closed_at").is_not_null())
+    return rows.select("source", "_key_hash", first="starts_on", last="ends_on").unique()
+
+
 class _Touched:
     """The slices of each fact that one change touches."""
 
@@ -157,13 +189,15 @@ class _Touched:
                 days = self._stream_days(driving)
                 reach = pl.col("day").is_between(pl.col("rate_date"), pl.col("rate_date").dt.offset_by(f"{way.days}d"))
                 return days.join_where(first, reach).select(_SLICES.keys()).unique(), none[1]
+            case Closing():
+                return self._closed_days(fact), none[1]
             case Whole():
                 return (self._stream_days(driving) if self._is_used(way) else none[0]), none[1]
 
     def _split(self, fact: Fact, rows: pl.DataFrame, driving: list[int]) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The days of which many rows are concerned, and the rows of the other days."""
         days = rows.select("source", day="row_date").unique()
-        if not fact.is_by_row:
+        if not fact.is_by_row or self._extract.stream_id in self._adjusting(fact):
             return days, rows.clear()
         rows = rows.select(_ROWS.keys()).unique()
         sizes = self._session.fetch(
@@ -243,6 +277,30 @@ class _Touched:
         self._session.load_temporary(self._changed_codes(way), "changed_code")
         users = [s.stream_id for s in self._streams if s.dataset in way.used_by]
         return bool(users) and bool(self._session.fetch(_USES, users).height)
+
+    def _closed_days(self, fact: Fact) -> pl.DataFrame:
+        """source and day of the rows that a change of periods may move: from the first of the changed periods on."""
+        changed = self._change.rows.lazy().select(_key_hash="key_hash")
+        first = _closings(self._lake).join(changed, on="_key_hash", how="semi").group_by("source").agg(pl.min("first"))
+        starts = first.collect()
+        days = pl.concat([self._stream_days(self._adjusting(fact)), starts.select("source", day="first")])
+        return days.join(starts, on="source").filter(pl.col("day") >= pl.col("first")).select(_SLICES.keys())
+
+    def booking_days(self, fact: Fact, days: pl.DataFrame) -> pl.DataFrame:
+        """source and day of where rows of some days may be booked because a period was closed."""
+        sources = {stream.source for stream in self._streams if stream.stream_id in self._adjusting(fact)}
+        days = days.filter(pl.col("source").is_in(sources))
+        if not days.height:
+            return days
+        closings = _closings(self._lake).collect()
+        inside = days.join(closings, on="source").filter(pl.col("day").is_between("first", "last"))
+        first = inside.group_by("source").agg(pl.col("day").min())
+        later = closings.join(first, on="source").filter(pl.col("last") >= pl.col("day"))
+        return later.select("source", day=pl.col("last").dt.offset_by("1d")).unique()
+
+    def _adjusting(self, fact: Fact) -> list[int]:
+        """Driving streams of which closed periods are adjusted."""
+        return [s.stream_id for s in self._streams if s.dataset in fact.driving and s.books_zone is not None]
 
     def _changed_codes(self, way: Reference | Whole) -> pl.DataFrame:
         """entity, code_space, code, valid_from of the master rows that changed, old and new."""

@@ -15,13 +15,17 @@ COUNTS = ("rows_in", "rows_accepted", "rows_quarantined", "rows_duplicate", "row
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """One dataset of one source, with the number of keys the ledger holds for it."""
+    """One dataset of one source, with the number of keys the ledger holds for it.
+
+    `books_zone` is the zone of its closings where what comes after them is booked later, else None.
+    """
 
     stream_id: int
     source: str
     dataset: str
     key_count: int
     accept_count: int
+    books_zone: str | None
 
     @property
     def partition(self) -> str:
@@ -79,19 +83,21 @@ def midnight(day: date) -> datetime:
 def streams(session: Session, dataset: str | None = None) -> list[Stream]:
     """Streams of a dataset, or all of them."""
     frame = session.fetch(
-        "select stream_id, source, dataset, key_count, accept_count from ops.stream"
+        "select stream_id, source, dataset, key_count, accept_count, books_zone from ops.stream"
         " where $1::text is null or dataset = $1 order by source, dataset",
         dataset,
     )
     return [Stream(**row) for row in frame.iter_rows(named=True)]
 
 
-def ensure_stream(session: Session, source: str, dataset: str) -> Stream:
+def ensure_stream(session: Session, source: str, dataset: str, books_zone: str | None = None) -> Stream:
     """The stream of a source's dataset; registered where it is new."""
     session.execute(
-        "insert into ops.stream (source, dataset) values ($1, $2) on conflict (source, dataset) do nothing",
+        "insert into ops.stream (source, dataset, books_zone) values ($1, $2, $3)"
+        " on conflict (source, dataset) do nothing",
         source,
         dataset,
+        books_zone,
     )
     return next(stream for stream in streams(session, dataset) if stream.source == source)
 

@@ -22,7 +22,7 @@ def with_row_key(rows: pl.LazyFrame, fact: Fact, source: str) -> pl.LazyFrame:
     key_hash = hash_columns({name: types[name] for name in own}, salt=(source,))
     return (
         rows.with_columns(key_hash.alias(_KEY_HASH))
-        .with_columns(row_key=_of_driving(fact, fact.anchor))
+        .with_columns(row_key=_of_driving(fact))
         .drop(_KEY_HASH, strict=False)
     )
 
@@ -38,18 +38,26 @@ def of_driving_rows(fact: Fact, rows: pl.DataFrame) -> pl.DataFrame:
         window = fact.window(fact.driving[0])
         offsets = list(range(-window.after, window.before + 1))
     anchored = [keys.with_columns(pl.col("row_date").dt.offset_by(f"{n}d").alias(fact.anchor)) for n in offsets]
-    return pl.concat(anchored).select(row_key=_of_driving(fact, fact.anchor)).unique().collect()
+    # Of streams whose closed periods are adjusted no rows are named: all others are booked on their own days.
+    is_reversal, original = pl.lit(value=False), pl.col("row_date")
+    types = fact.contract.dtypes()
+    booked = {name: is_reversal if types[name] == pl.Boolean else original for name in _beside_key(fact)[1:]}
+    plain = pl.concat(anchored).with_columns(**booked)
+    return plain.select(row_key=_of_driving(fact)).unique().collect()
 
 
-def _of_driving(fact: Fact, anchor: str) -> pl.Expr:
-    parts: dict[str, pl.DataType] = {_KEY_HASH: pl.Int64()}
-    if _has_anchor(fact):
-        parts[anchor] = pl.Date()
-    return hash_columns(parts, salt=[fact.name])
+def _of_driving(fact: Fact) -> pl.Expr:
+    types = fact.contract.dtypes()
+    return hash_columns({_KEY_HASH: pl.Int64()} | {name: types[name] for name in _beside_key(fact)}, salt=[fact.name])
 
 
 def _has_anchor(fact: Fact) -> bool:
-    return len(fact.contract.key()) > 1 + len(_dataset_key(fact))
+    return fact.anchor in _beside_key(fact)
+
+
+def _beside_key(fact: Fact) -> tuple[str, ...]:
+    """What the natural key has beside the source and the dataset's key: the anchor, how a row is booked, or nothing."""
+    return fact.contract.key()[1 + len(_dataset_key(fact)) :]
 
 
 def _dataset_key(fact: Fact) -> tuple[str, ...]:

@@ -1,7 +1,10 @@
 """mart.fct_gl_entry.
 
-Grain: one journal line. Natural key: source, journal_id, line_no, posted_on. Anchor: posted_on (in the key because
-journals may be delivered as append-only events).
+Grain: one journal line; where a source adjusts closed periods, also one row for each correction of a line and one for
+what that takes back. Natural key: source, journal_id, line_no, posted_on, original_posted_on, is_reversal. Anchor:
+posted_on (in the key because journals may be delivered as append-only events). A correction that came after the
+period was closed is posted on the first open day after it (is_adjustment), so that the period stays what was reported;
+summed over original_posted_on the amounts are what the ledger says today.
 Additive: debit, credit and net_amount within one currency (reporting amounts without restriction), entry_count; over
 accounts of different kinds net_amount adds debit-side to credit-side accounts, so sum it by account type.
 Not additive: rates.
@@ -16,7 +19,10 @@ class FctGlEntry(FactContract):
 
     journal_id = c.text("Journal document", key=True)
     line_no = c.text("Line within the journal", key=True)
-    posted_on = c.date("Posting day; anchors the row", key=True)
+    posted_on = c.date("Posting day, of adjustments the first open day after the closed period; anchors it", key=True)
+    original_posted_on = c.date("Posting day as delivered", key=True)
+    is_reversal = c.flag("Takes back a line of a closed period: its amounts with the other sign", key=True)
+    is_adjustment = c.flag("Corrects a closed period: posted_on is not the posting day as delivered")
     account_id = c.text("Account as delivered")
     account_key = c.durable_key("Account", "dim_account")
     cost_center_id = c.text("Cost centre as delivered", null=True)
@@ -28,8 +34,8 @@ class FctGlEntry(FactContract):
 
     currency = c.currency("Currency of the amounts without a suffix (ISO 4217)")
     functional_currency = c.currency("Currency of the site (ISO 4217)", null=True)
-    fx_rate_functional = c.price("Rate from currency to functional_currency on posted_on", null=True)
-    fx_rate_reporting = c.price("Rate from currency to the reporting currency on posted_on", null=True)
+    fx_rate_functional = c.price("Rate from currency to functional_currency on original_posted_on", null=True)
+    fx_rate_reporting = c.price("Rate from currency to the reporting currency on original_posted_on", null=True)
     debit = c.amount("Debit amount, in currency")
     credit = c.amount("Credit amount, in currency")
     net_amount = c.amount(

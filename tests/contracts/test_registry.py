@@ -15,7 +15,7 @@ import pytest
 from schemas.catalog import DATASETS, DIMENSIONS, FACTS
 from schemas.contract import Contract
 from schemas.datasets.code_map import CONFORMED_ENTITIES as MAPPABLE
-from schemas.registry import CONFORMED_ENTITIES, Dimension, Driving, Fact, Linked, LookBack, Reference, Whole
+from schemas.registry import CONFORMED_ENTITIES, Closing, Dimension, Driving, Fact, Linked, LookBack, Reference, Whole
 from tests.golden.frames import dataset_frame
 from transforms.common.currency import RATE_LOOK_BACK
 
@@ -68,13 +68,13 @@ def test_linked_datasets_share_their_document() -> None:
 def test_facts_have_a_function_of_their_inputs(name: str) -> None:
     fact = FACTS[name]
     parameters = set(inspect.signature(_function(fact)).parameters)
-    assert parameters - {"reporting_currency"} == set(fact.inputs) <= set(DATASETS)
+    assert parameters - {"reporting_currency"} == set(fact.arguments) <= set(fact.inputs) <= set(DATASETS)
     assert fact.driving
     assert isinstance(fact.contract.columns()[fact.anchor], dy.Date)
     assert not fact.contract.columns()[fact.anchor].nullable
     assert {"Grain", "Natural key", "Anchor"} <= set(re.findall("Grain|Natural key|Anchor", _page(fact)))
     for way in fact.inputs.values():
-        assert isinstance(way, Driving | Linked | Reference | LookBack | Whole)
+        assert isinstance(way, Driving | Linked | Reference | LookBack | Whole | Closing)
         if isinstance(way, LookBack):
             assert way.days == RATE_LOOK_BACK.days
 
@@ -107,7 +107,8 @@ def test_functions_return_their_contract(name: str) -> None:
     function = _function(table)
     options = {"reporting_currency": "USD", "first": date(2024, 1, 1), "last": date(2024, 12, 31)}
     options = {key: value for key, value in options.items() if key in inspect.signature(function).parameters}
-    schema = function(**{name_: _empty(name_) for name_ in table.inputs}, **options).collect_schema()
+    inputs = table.arguments if isinstance(table, Fact) else table.inputs
+    schema = function(**{name_: _empty(name_) for name_ in inputs}, **options).collect_schema()
     expected = {column: dtype for column, dtype in table.contract.dtypes().items() if column not in PUBLISHING}
     if isinstance(table, Fact):
         expected |= {"_extract_id": pl.Int64()}

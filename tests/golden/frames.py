@@ -11,6 +11,7 @@ import polars as pl
 
 from schemas.catalog import DATASETS
 from schemas.registry import UNDATED, Dataset
+from transforms.common.books import IS_REVERSAL, ORIGINAL_DATE
 from transforms.common.keys import durable_key
 
 _KEY = re.compile(r"key\(([^:)]*):([^)]*)\)")
@@ -51,6 +52,8 @@ def dataset_frame(name: str, path: Path, *, zone: str = "UTC") -> pl.LazyFrame:
     return frame.with_columns(
         pl.lit(1, pl.Int64).alias("_extract_id"),
         _day(dataset, zone).alias("_date"),
+        _day(dataset, zone).alias(ORIGINAL_DATE),
+        pl.lit(value=False).alias(IS_REVERSAL),
         _link(dataset).alias("_link_hash"),
         pl.lit(1, pl.Int64).alias("_payload_hash"),
         pl.lit(None, dtype=pl.Datetime("us", "UTC")).alias("_order_at"),

@@ -26,7 +26,7 @@ def test_golden(case: Path, engine: str) -> None:
     options = {"reporting_currency": about.get("reporting_currency", "USD")}
     options = {name: value for name, value in options.items() if name in inspect.signature(transform).parameters}
     inputs = {
-        name: dataset_frame(name, case / f"{name}.csv", zone=about.get("source_zone", "UTC")) for name in fact.inputs
+        name: dataset_frame(name, case / f"{name}.csv", zone=about.get("source_zone", "UTC")) for name in fact.arguments
     }
     built = transform(**inputs, **options).collect(engine=engine)
     expected = typed(read_text(case / "expected.csv"), dict(fact.contract.dtypes()))
@@ -42,5 +42,5 @@ def test_every_fact_has_a_case() -> None:
 def test_every_table_of_a_case_is_an_input() -> None:
     for case in CASES:
         tables = {path.stem for path in case.glob("*.csv")} - {"expected"}
-        assert tables <= set(FACTS[case.parent.name].inputs), case
+        assert tables <= set(FACTS[case.parent.name].arguments), case
         assert isinstance(read_text(case / "expected.csv"), pl.DataFrame)

@@ -32,7 +32,8 @@ def _read(fact: Fact, inputs: dict[str, pl.LazyFrame], day: date) -> dict[str, p
         (day.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1) if fact.grain == "month" else day
     )
     read, links = {}, []
-    for name, way in fact.inputs.items():
+    for name in fact.arguments:
+        way = fact.inputs[name]
         if isinstance(way, Driving):
             first, end = day - timedelta(days=way.before), last + timedelta(days=way.after)
             read[name] = inputs[name].filter(pl.col("_date").is_between(first, end)).collect().lazy()
@@ -51,7 +52,7 @@ def _read(fact: Fact, inputs: dict[str, pl.LazyFrame], day: date) -> dict[str, p
 def test_slices_alone_equal_the_whole(case: Path) -> None:
     fact = FACTS[case.parent.name]
     zone = yaml.safe_load((case / "case.yaml").read_text()).get("source_zone", "UTC")
-    inputs = {name: dataset_frame(name, case / f"{name}.csv", zone=zone) for name in fact.inputs}
+    inputs = {name: dataset_frame(name, case / f"{name}.csv", zone=zone) for name in fact.arguments}
     whole = _build(fact, inputs)
     anchors = whole.select(_slice_of(fact).unique().sort()).to_series().to_list()
     alone = [_build(fact, _read(fact, inputs, day)).filter(_slice_of(fact) == day) for day in anchors]

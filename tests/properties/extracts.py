@@ -59,6 +59,7 @@ class StagedExtract:
     sightings: pl.DataFrame
     counts: dict[str, int]
     gives_coverage: bool
+    books_zone: str | None = None
 
     def __hash__(self) -> int:
         return hash((self.source, self.dataset, self.slot, self.revision, self.content_hash))
@@ -72,6 +73,11 @@ def extracts_of(seed: int) -> tuple[StagedExtract, ...]:
     settings = load_settings(home=home)
     for delivery in samples.tiny(seed).deliveries(dirt=DIRT):
         delivery.write(settings.landing)
+    return staged_extracts(settings)
+
+
+def staged_extracts(settings: Settings) -> tuple[StagedExtract, ...]:
+    """Everything that has landed at an installation, in the order of the slots."""
     found = []
     for source in load_sources(settings.sql_root / "sources", settings.sources).values():
         for delivery in pull(source, settings).deliveries:
@@ -85,6 +91,7 @@ def extracts_of(seed: int) -> tuple[StagedExtract, ...]:
                 StagedExtract(
                     source.name, delivery.dataset, said.mode, delivery.slot, delivery.revision, delivery.content_hash,
                     delivery.as_of, delivery.period, staged.rows, staged.sightings, staged.counts, claims,
+                    source.books_zone(delivery.dataset),
                 )
             )  # fmt: skip
     return tuple(sorted(found, key=lambda e: (e.as_of, e.revision, e.source, e.dataset, e.slot)))
@@ -131,7 +138,7 @@ class Mart:
 
     def _accept(self, staged: StagedExtract, landed_at: datetime) -> None:
         with self.warehouse.session() as session:
-            stream = ledger.ensure_stream(session, staged.source, staged.dataset)
+            stream = ledger.ensure_stream(session, staged.source, staged.dataset, staged.books_zone)
             extract = ledger.register(
                 session, stream, slot=staged.slot, revision=staged.revision, content_hash=staged.content_hash,
                 mode=staged.mode, as_of=staged.as_of, period=staged.period, file="", landed_at=landed_at,

@@ -1,19 +1,12 @@
 """The mart is a function of the set of accepted extracts: any order, any repetition, any grouping into runs."""
 
-from collections.abc import Iterator
-from contextlib import closing
 from random import Random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flows.io import gates
-from flows.io.embedded_server import Server
-from flows.io.warehouse import Warehouse
-from flows.settings import load_settings
 from schemas.catalog import DIMENSIONS, FACTS
-from tests.conftest import fresh_database
 from tests.properties.extracts import Mart, arranged, some_extracts
 from tests.shop import same_mart
 
@@ -21,19 +14,6 @@ SETS, ARRANGEMENTS = 25, 8
 """Each arrangement is an example: 200 in all."""
 WITH_DIMENSIONS = 0.15
 """Dimensions take twice as long as the rest, and most extracts only name members in them."""
-HASTY = "-c%20synchronous_commit%3Doff"
-"""No crash of the server is tried here, so no commit need wait for the disk."""
-
-
-@pytest.fixture(scope="module")
-def mart(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mart]:
-    """An empty mart without gates: of what they hold back the last build that passed stays, in any order."""
-    home = tmp_path_factory.mktemp("mart")
-    (home / "bare" / "sql" / "sources").mkdir(parents=True)
-    with fresh_database(server) as url, pytest.MonkeyPatch.context() as patched:
-        patched.setattr(gates, "judge_slices", lambda *_, **__: [])
-        with closing(Warehouse(f"{url}?options={HASTY}")) as warehouse:
-            yield Mart(load_settings(home=home, warehouse_url=url, project_root=home / "bare"), warehouse)
 
 
 def try_arrangements(mart: Mart, seed: int) -> None:

@@ -49,7 +49,7 @@ TABLES = {
 @pytest.mark.parametrize("name", FACTS)
 def test_extremes_build(name: str, tmp_path: Path) -> None:
     inputs: dict[str, pl.LazyFrame] = {}
-    for dataset in FACTS[name].inputs:
+    for dataset in FACTS[name].arguments:
         path = tmp_path / f"{dataset}.csv"
         if dataset in TABLES:
             path.write_text(TABLES[dataset])

@@ -4,6 +4,7 @@ import polars as pl
 
 from schemas.facts.fct_budget_actual import FctBudgetActual
 from schemas.registry import ALL_SOURCES
+from transforms.common.books import ORIGINAL_DATE
 from transforms.common.currency import AMOUNT, multiply, with_rate
 from transforms.common.dimensions import attributes, conformed_codes
 from transforms.common.shape import fact_columns
@@ -96,7 +97,7 @@ def _actuals(
         "fx_rate_reporting",
         currency="currency",
         to=pl.lit(reporting_currency),
-        on="posted_on",
+        on=ORIGINAL_DATE,
     )
     return (
         rows.with_columns(multiply(pl.col("net_amount"), pl.col("fx_rate_reporting")).alias("_amount"))

@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from flows.io.yaml_lines import line_of
-from schemas.catalog import DATASETS
+from schemas.catalog import DATASETS, PERIODS
 from schemas.correction import CORRECTIONS, Correction
 from schemas.errors import SourceError
 from schemas.source import Source, SourceFile
@@ -152,6 +152,7 @@ def _check_datasets(declared: SourceFile, path: Path, tree: yaml.Node | None) ->
                 where=_where(path, tree, ("datasets", name)),
                 remedy=f"did you mean {near[0]}?" if near else f"the datasets are {', '.join(sorted(DATASETS))}",
             )
+        _check_closing(declared, name, _where(path, tree, ("datasets", name, "closed_periods")))
         contract = DATASETS[name].contract.columns()
         if dataset.period and dataset.period.column not in contract:
             raise SourceError(
@@ -159,6 +160,24 @@ def _check_datasets(declared: SourceFile, path: Path, tree: yaml.Node | None) ->
                 where=_where(path, tree, ("datasets", name, "period", "column")),
                 remedy=f"name its date column: its columns are {', '.join(contract)}",
             )
+
+
+def _check_closing(declared: SourceFile, name: str, where: str) -> None:
+    if declared.datasets[name].closed_periods == "restate":
+        return
+    if not DATASETS[name].reverses:
+        able = ", ".join(dataset.name for dataset in DATASETS.values() if dataset.reverses)
+        raise SourceError(
+            f"closed periods of {name} cannot be adjusted: it has no amounts to take back",
+            where=where,
+            remedy=f"leave closed_periods out; it is for {able}",
+        )
+    if PERIODS not in declared.datasets:
+        raise SourceError(
+            f"which periods of {name} are closed is not known: the source delivers no {PERIODS}",
+            where=where,
+            remedy=f"add {PERIODS} to its datasets, or leave closed_periods out",
+        )
 
 
 def _as_source_error(error: ValidationError, path: Path, tree: yaml.Node | None, model: type[BaseModel]) -> SourceError:

@@ -1,13 +1,13 @@
 """first tables.
 
-Revision: 0001_202611222200, after nothing
+Revision: 0001_202611222215, after nothing
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0001_202611222200"
+revision = "0001_202611222215"
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -585,6 +585,12 @@ def upgrade() -> None:
         sa.Column("key_count", sa.BigInteger(), server_default="0", nullable=False, comment="Keys in current_key"),
         sa.Column(
             "accept_count", sa.BigInteger(), server_default="0", nullable=False, comment="Deliveries accepted so far"
+        ),
+        sa.Column(
+            "books_zone",
+            sa.Text(),
+            nullable=True,
+            comment="Where closed periods are adjusted: the zone of their closing; else NULL",
         ),
         sa.PrimaryKeyConstraint("stream_id"),
         sa.UniqueConstraint("source", "dataset"),
@@ -2832,7 +2838,30 @@ def upgrade() -> None:
         sa.Column(
             "line_no", sa.Text(collation="C"), autoincrement=False, nullable=False, comment="Line within the journal"
         ),
-        sa.Column("posted_on", sa.Date(), autoincrement=False, nullable=False, comment="Posting day; anchors the row"),
+        sa.Column(
+            "posted_on",
+            sa.Date(),
+            autoincrement=False,
+            nullable=False,
+            comment="Posting day, of adjustments the first open day after the closed period; anchors it",
+        ),
+        sa.Column(
+            "original_posted_on", sa.Date(), autoincrement=False, nullable=False, comment="Posting day as delivered"
+        ),
+        sa.Column(
+            "is_reversal",
+            sa.Boolean(),
+            autoincrement=False,
+            nullable=False,
+            comment="Takes back a line of a closed period: its amounts with the other sign",
+        ),
+        sa.Column(
+            "is_adjustment",
+            sa.Boolean(),
+            autoincrement=False,
+            nullable=False,
+            comment="Corrects a closed period: posted_on is not the posting day as delivered",
+        ),
         sa.Column("account_id", sa.Text(), autoincrement=False, nullable=False, comment="Account as delivered"),
         sa.Column("account_key", sa.BigInteger(), autoincrement=False, nullable=False, comment="Account"),
         sa.Column("cost_center_id", sa.Text(), autoincrement=False, nullable=True, comment="Cost centre as delivered"),
@@ -2866,14 +2895,14 @@ def upgrade() -> None:
             sa.Numeric(precision=28, scale=10),
             autoincrement=False,
             nullable=True,
-            comment="Rate from currency to functional_currency on posted_on",
+            comment="Rate from currency to functional_currency on original_posted_on",
         ),
         sa.Column(
             "fx_rate_reporting",
             sa.Numeric(precision=28, scale=10),
             autoincrement=False,
             nullable=True,
-            comment="Rate from currency to the reporting currency on posted_on",
+            comment="Rate from currency to the reporting currency on original_posted_on",
         ),
         sa.Column(
             "debit",
@@ -2975,7 +3004,7 @@ def upgrade() -> None:
     op.create_index(
         "fct_gl_entry_slice",
         "fct_gl_entry",
-        ["source", "posted_on"],
+        ["source", "posted_on", "original_posted_on"],
         unique=False,
         schema="mart",
         postgresql_using="brin",
@@ -3380,6 +3409,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("dataset", "source", "scope"),
         schema="ops",
         comment="Newest delivery that claimed to be complete, per scope",
+    )
+    op.create_table(
+        "held_key",
+        sa.Column("extract_id", sa.BigInteger(), nullable=False, comment="That delivery"),
+        sa.Column("key_hash", sa.BigInteger(), nullable=False, comment="Hash of source and natural key"),
+        sa.ForeignKeyConstraint(
+            ["extract_id"],
+            ["ops.extract.extract_id"],
+        ),
+        sa.PrimaryKeyConstraint("extract_id", "key_hash"),
+        schema="ops",
+        comment="Keys that a delivery held in quarantined rows only, of streams whose closed periods are adjusted: they were there",
     )
     op.create_table(
         "quarantine_count",
