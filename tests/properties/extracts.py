@@ -17,7 +17,7 @@ from tempfile import mkdtemp
 import polars as pl
 
 import samples
-from flows.io import ledger
+from flows.io import backlog, ledger
 from flows.io.accept import StagedRows, accept
 from flows.io.lake import Lake
 from flows.io.pull import load_sources, pull
@@ -132,7 +132,9 @@ class Mart:
                 moment += 1
                 self._accept(extract, _EPOCH + timedelta(hours=moment))
             for kind in tables:
-                for name in pipeline._dirty(kind):
+                with self.warehouse.session() as session:
+                    names = backlog.dirty(session, kind)
+                for name in names:
                     pipeline.build(name)
         return {name: table(self.warehouse, name) for kind in tables for name in kind}
 
