@@ -150,3 +150,15 @@ def _empty(name: str) -> pl.LazyFrame:
 def test_contracts_are_contracts() -> None:
     for table in TABLES.values():
         assert issubclass(table.contract, Contract)
+
+
+@pytest.mark.parametrize("fact", [fact for fact in FACTS.values() if fact.is_by_row], ids=lambda fact: fact.name)
+def test_the_key_of_a_fact_is_its_driving_rows(fact: Fact) -> None:
+    """Publishing finds the fact row of a driving row by its key: source, the dataset's key in order, the anchor."""
+    dataset = DATASETS[fact.driving[0]].contract
+    types, source = fact.contract.dtypes(), dataset.dtypes()
+    key = fact.contract.key()
+    assert key[0] == "source"
+    of_dataset, beside = key[1 : 1 + len(dataset.key())], key[1 + len(dataset.key()) :]
+    assert [types[name] for name in of_dataset] == [source[name] for name in dataset.key()]
+    assert beside[:1] in ((), (fact.anchor,))

@@ -58,3 +58,25 @@ def test_slices_alone_equal_the_whole(case: Path) -> None:
     alone = [_build(fact, _read(fact, inputs, day)).filter(_slice_of(fact) == day) for day in anchors]
     key = list(fact.contract.key())
     assert_frame_equal(pl.concat(alone).sort(key), whole.sort(key))
+
+
+@pytest.mark.parametrize(
+    "case", [c for c in CASES if FACTS[c.parent.name].is_by_row], ids=lambda p: f"{p.parent.name}/{p.name}"
+)
+def test_rows_alone_equal_the_whole(case: Path) -> None:
+    """A row depends on its driving row, on linked rows of its document and on references: not on rows beside it."""
+    fact = FACTS[case.parent.name]
+    zone = yaml.safe_load((case / "case.yaml").read_text()).get("source_zone", "UTC")
+    inputs = {name: dataset_frame(name, case / f"{name}.csv", zone=zone) for name in fact.arguments}
+    (driving,) = fact.driving
+    alone = []
+    for number in range(inputs[driving].collect().height):
+        row = inputs[driving].slice(number, 1)
+        of_document = {
+            name: inputs[name].join(row, on="_link_hash", how="semi")
+            for name, way in fact.inputs.items()
+            if isinstance(way, Linked)
+        }
+        alone.append(_build(fact, inputs | of_document | {driving: row}))
+    key = list(fact.contract.key())
+    assert_frame_equal(pl.concat(alone).sort(key), _build(fact, inputs).sort(key))

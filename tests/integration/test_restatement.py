@@ -9,7 +9,9 @@ from typing import Any
 import polars as pl
 import pytest
 
+from flows.io.checks import differences
 from flows.io.embedded_server import Server
+from flows.io.lake import Lake
 from tests.conftest import fresh_database
 from tests.shop import Shop, same_mart
 from transforms.supplier.fct_purchase_order_line import fct_purchase_order_line
@@ -62,6 +64,36 @@ def test_running_twice_changes_nothing(shop: Shop) -> None:
     shop.land("goods_receipt", "2026-03-31", receipt("R1", "P1"))
     assert shop.night().is_empty
     assert (shop.fetch(query), shop.stamps("fct_purchase_order_line", "row_key")) == (slices, mart)
+
+
+def test_only_the_rows_that_changed_are_built(shop: Shop) -> None:
+    """Their own, and those whose documents they belong to; not the others of the day."""
+    shop.source(purchase_order_line="snapshot", goods_receipt="append", item="snapshot")
+    lines = [line(f"P{n}", ordered_on=f"2026-03-{n % 3 + 1:02d}") for n in range(60)]
+    shop.land("purchase_order_line", "2026-03-31", *lines)
+    shop.land("goods_receipt", "2026-03-31", *(receipt(f"R{n}", f"P{n}") for n in range(60)))
+    shop.good_night()
+    # A line that moves to another day, one that has another quantity, and a late receipt of a third.
+    lines[0]["ordered_on"], lines[1]["ordered_qty"] = "2026-03-03", 9
+    shop.land("purchase_order_line", "2026-04-01", *lines)
+    shop.land("goods_receipt", "2026-04-01", receipt("R99", "P2"))
+    built = {table.table: table for table in shop.good_night().built}
+    assert (built["fct_purchase_order_line"].rows_added, built["fct_purchase_order_line"].rows_unchanged) == (3, 0)
+    assert built["fct_goods_receipt"].rows_added <= 3
+    assert built["fct_goods_receipt"].rows_unchanged <= 2
+    rows = shop.fetch(
+        "select po_id, ordered_on::text, ordered_qty::int, received_qty::int from mart.fct_purchase_order_line"
+    )
+    assert {row[0]: row[1:] for row in rows if row[0] in ("P0", "P1", "P2", "P3")} == {
+        "P0": ("2026-03-03", 5, 5),
+        "P1": ("2026-03-02", 9, 5),
+        "P2": ("2026-03-03", 5, 10),
+        "P3": ("2026-03-01", 5, 5),
+    }
+    # The slices' records follow, and nothing is left to remember.
+    with shop.warehouse.session() as session:
+        assert list(differences(session, Lake(shop.settings.lake))) == []
+    assert shop.fetch("select count(*) from ops.dirty_row") == [(0,)]
 
 
 def test_a_complete_delivery_of_the_same_rows_publishes_nothing(shop: Shop) -> None:

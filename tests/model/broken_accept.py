@@ -1,15 +1,17 @@
 """Machines that break one rule of accepting each, and are named after it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from tests.model.machine import Change, Keys, Machine, Steps
+from tests.model.building import Steps
+from tests.model.machine import Change, Keys, Machine
 from tests.model.world import (
     LINE,
     LINES,
     Known,
     LakeRow,
     Landed,
+    Named,
     Order,
     Payload,
     Slice,
@@ -76,7 +78,7 @@ class DirtyInTheTransaction(Machine):
         changes = list(self.take_append(landed, rows) if is_append else self.merge(landed, rows, fresh))
         self.record(landed)
         yield
-        self.mark(self.touched(landed.dataset, changes))
+        self.mark(*self.touched(landed.dataset, changes))
 
 
 class RecordInTheTransaction(Machine):
@@ -90,7 +92,7 @@ class RecordInTheTransaction(Machine):
         fresh = dict(self.world.keys.get(landed.dataset, {}))
         is_append = landed.dataset not in self.world.keys
         changes = list(self.take_append(landed, rows) if is_append else self.merge(landed, rows, fresh))
-        self.mark(self.touched(landed.dataset, changes))
+        self.mark(*self.touched(landed.dataset, changes))
 
 
 class OrdersHoldRevision(Machine):
@@ -260,29 +262,29 @@ class RetiredKeysTouch(Machine):
 class OldRowTouches(Machine):
     """Touches takes the old row."""
 
-    def touched(self, dataset: str, changes: list[Change]) -> set[Slice]:
+    def touched(self, dataset: str, changes: list[Change]) -> tuple[set[Slice], set[Named]]:
         return super().touched(dataset, [(None if new else old, new, key) for old, new, key in changes])
 
 
 class NewRowTouches(Machine):
     """Touches takes the new row."""
 
-    def touched(self, dataset: str, changes: list[Change]) -> set[Slice]:
+    def touched(self, dataset: str, changes: list[Change]) -> tuple[set[Slice], set[Named]]:
         return super().touched(dataset, [(old, None if old else new, key) for old, new, key in changes])
 
 
 class LinkedRowTouches(Machine):
     """A receipt touches the slice of its line."""
 
-    def linked(self, line: int) -> set[Slice]:
+    def linked(self, line: int) -> set[Named]:
         return set()
 
 
 class TouchesReadTheLedger(Machine):
     """Touches are looked up in current rows, never in mart."""
 
-    def linked(self, line: int) -> set[Slice]:
-        return {(row.fact, row.day) for row in self.world.mart if row.fact == LINES and row.key == line}
+    def linked(self, line: int) -> set[Named]:
+        return {(row.fact, row.day, line) for row in self.world.mart if row.fact == LINES and row.key == line}
 
 
 class LateRateTouchesAhead(Machine):
@@ -295,6 +297,8 @@ class LateRateTouchesAhead(Machine):
 class EmptySlicesAreTouched(Machine):
     """Every slice is touched whether or not it has rows yet."""
 
-    def mark(self, slices: set[Slice]) -> None:
+    def mark(self, slices: set[Slice], named: Iterable[Named] = ()) -> None:
         have = {(row.fact, row.day) for row in self.world.mart}
-        super().mark({slice_ for slice_ in slices if slice_ in have or not self.world.slices})
+        if self.world.slices:
+            slices, named = slices & have, [row for row in named if row[:2] in have]
+        super().mark(slices, named)

@@ -1,10 +1,11 @@
-"""The steps of accept, build and publish as the architecture has them. Each rule is a method that a fault may break.
+"""The steps of accept as the architecture has them. Each rule is a method that a fault may break.
 
 A step is a generator: a process may be interrupted, overtaken or killed at every `yield`, and only there.
 """
 
 from collections.abc import Iterable, Iterator
 
+from tests.model.building import Builder, Steps
 from tests.model.world import (
     LINE,
     LINES,
@@ -12,38 +13,28 @@ from tests.model.world import (
     RECEIPT,
     RECEIPTS,
     TOLERANCE_DAYS,
-    Dirty,
     Known,
     LakeRow,
     Landed,
-    MartRow,
+    Named,
     Order,
     Payload,
-    Published,
     Slice,
     Staged,
-    World,
     days_touched,
-    is_bad,
     is_outside,
     payload,
     rows_by_key,
 )
 from tests.properties.deliveries import FIRST_DAY, PERIODS, Given, Row
 
-Steps = Iterator[None]
 Keys = dict[int, Known]
 Change = tuple[Payload | None, Payload | None, int]
 """A current row before and after, and its key."""
 
 
-class Machine:
+class Machine(Builder):
     """A process that works on a world."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.logic = world.logic
-        self.mapping = world.mapping
 
     # ── stage ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -117,7 +108,7 @@ class Machine:
         changes = list(
             self.take_append(landed, rows) if landed.dataset == RECEIPT else self.merge(landed, rows, existing)
         )
-        self.mark(self.touched(landed.dataset, changes))
+        self.mark(*self.touched(landed.dataset, changes))
         self.record(landed)
         yield
 
@@ -218,164 +209,29 @@ class Machine:
 
     # ── touches: the inverse of what builds read ────────────────────────────────────────────────────────────────────
 
-    def touched(self, dataset: str, changes: list[Change]) -> set[Slice]:
-        """Slices that contain the old or the new row, or look at it."""
-        slices: set[Slice] = set()
+    def touched(self, dataset: str, changes: list[Change]) -> tuple[set[Slice], set[Named]]:
+        """Slices that look at the old or the new row; and the fact rows of such rows, named in slices of their own."""
+        whole: set[Slice] = set()
+        named: set[Named] = set()
         for old, new, key in changes:
             for side in (old, new):
-                if side is not None:
-                    slices |= self.touched_by(dataset, side, key)
-        return slices
+                if side is not None and dataset == RATE:
+                    whole |= {(LINES, day) for day in days_touched(side.day, self.reach())}
+                elif side is not None:
+                    named |= self.named_by(dataset, side, key)
+        return whole, named
 
-    def touched_by(self, dataset: str, row: Payload, key: int) -> set[Slice]:
-        """Slices that contain one row."""
+    def named_by(self, dataset: str, row: Payload, key: int) -> set[Named]:
+        """Fact rows that stand for one row, or look at it."""
         if dataset == LINE:
-            return {(LINES, row.day)}
-        if dataset == RATE:
-            return {(LINES, day) for day in days_touched(row.day, self.reach())}
-        return {(RECEIPTS, row.day)} | self.linked(row.link)
+            return {(LINES, row.day, key)}
+        return {(RECEIPTS, row.day, (row.day, key))} | self.linked(row.link)
 
     def reach(self) -> int:
         """Days that look back to a rate's."""
         return TOLERANCE_DAYS
 
-    def linked(self, line: int) -> set[Slice]:
-        """Slices of the line that a receipt belongs to: looked up in the ledger, whether published or not."""
+    def linked(self, line: int) -> set[Named]:
+        """The line that a receipt belongs to: looked up in the ledger, whether published or not."""
         known = self.world.keys[LINE].get(line)
-        return {(LINES, known.payload.day)} if known is not None and known.payload is not None else set()
-
-    def mark(self, slices: set[Slice]) -> None:
-        """A new generation, which is pending whatever was before. Generations never restart."""
-        self.world.generation += 1
-        for slice_ in slices:
-            self.world.dirty[slice_] = Dirty(self.world.generation)
-
-    # ── build ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def build(self, fact: str, days: list[int]) -> Steps:
-        """Read the generation, then the inputs; judge; publish. The days are one chunk."""
-        generations = {day: generation for day, generation in self.world.pending(fact).items() if day in days}
-        if not generations:
-            return
-        yield
-        rows: list[MartRow] = []
-        yield from (self.build_lines if fact == LINES else self.build_receipts)(list(generations), rows)
-        yield from self.finish(fact, generations, rows)
-
-    def finish(self, fact: str, generations: dict[int, int], rows: list[MartRow]) -> Steps:
-        """The gate, slice by slice; and what it lets pass is published."""
-        yield
-        failed = self.failed(generations, rows)
-        for day in failed:
-            self.block((fact, day), generations[day])
-        yield
-        passed = {day: generation for day, generation in generations.items() if day not in failed}
-        yield from self.publish(fact, passed, [row for row in rows if row.day in passed])
-
-    def build_lines(self, days: list[int], rows: list[MartRow]) -> Steps:
-        """Lines of the days, with what was received and the rate."""
-        lines = self.current(LINE, days)
-        yield
-        receipts = self.current_receipts()
-        yield
-        rates = {row.payload.day: row.payload.quantity for row in self.current(RATE, self.rate_days(days))}
-        for line in lines:
-            received = sum(row.payload.quantity for row in receipts if row.payload.link == line.key)
-            day = line.payload.day
-            values = (line.payload.quantity, received, self.rate(rates, day), self.logic)
-            rows.append(MartRow(LINES, day, line.key, values))
-
-    def rate_days(self, days: list[int]) -> list[int]:
-        """One window is read for the whole chunk."""
-        return list(range(min(days) - TOLERANCE_DAYS, max(days) + 1))
-
-    def rate(self, rates: dict[int, int], day: int) -> int | None:
-        """The newest rate that is not too old for the day, whatever else was read."""
-        return max(((d, rate) for d, rate in rates.items() if 0 <= day - d <= TOLERANCE_DAYS), default=(0, None))[1]
-
-    def build_receipts(self, days: list[int], rows: list[MartRow]) -> Steps:
-        """Receipts of the days."""
-        yield
-        for row in self.current_receipts():
-            day, quantity, link, _ = row.payload
-            if day in days:
-                rows.append(MartRow(RECEIPTS, day, (day, row.key), (quantity, link, self.logic)))
-
-    def current(self, dataset: str, days: list[int]) -> list[LakeRow]:
-        """The lake's rows that the ledger calls current; a row that is there twice is one."""
-        found: list[LakeRow] = []
-        for key, known in self.world.keys[dataset].items():
-            if known.payload is not None and known.payload.day in days and self.is_present(dataset, known):
-                rows = [r for r in self.world.lake if (r.dataset, r.key, r.payload) == (dataset, key, known.payload)]
-                found += rows[:1]
-        return found
-
-    def current_receipts(self) -> list[LakeRow]:
-        """Rows of each slot's newest revision; of a key's rows of one day, those of the newest delivery."""
-        rows = self.counting_receipts()
-        newest: dict[tuple[int, int], LakeRow] = {}
-        for row in sorted(rows, key=lambda row: row.order):
-            newest[row.payload.day, row.key] = row
-        return [row for row in rows if newest[row.payload.day, row.key].extract == row.extract]
-
-    def counting_receipts(self) -> list[LakeRow]:
-        """Rows of each slot's newest revision."""
-        slots = {landed.slot for landed, _ in self.world.accepted.values() if landed.dataset == RECEIPT}
-        counting = {landed.id for landed in map(self.newest_revision, slots) if landed is not None}
-        return [row for row in self.world.lake if row.extract in counting]
-
-    # ── gate and publish ────────────────────────────────────────────────────────────────────────────────────────────
-
-    def failed(self, generations: dict[int, int], rows: list[MartRow]) -> set[int]:
-        """Days whose slice a gate holds back."""
-        return {row.day for row in rows if is_bad(row) and row.day in generations}
-
-    def block(self, slice_: Slice, generation: int) -> None:
-        """Only what was judged is blocked: not a slice that has changed since."""
-        if self.world.dirty[slice_].generation == generation:
-            self.world.dirty[slice_] = Dirty(generation, is_blocked=True)
-
-    def publish(self, fact: str, generations: dict[int, int], rows: list[MartRow]) -> Steps:
-        """One transaction: what differs is deleted and written, the slices are recorded."""
-        days = self.live(fact, generations)
-        rows = [row for row in rows if row.day in days]
-        have = [row for row in self.world.mart if row.fact == fact and row.day in days]
-        new = [row for row in rows if not any(self.is_same(row, old) for old in have)]
-        gone = self.gone(have, rows)
-        self.delete(fact, days, gone | {row.key for row in new})
-        self.world.mart += new
-        self.note(fact, {day: generations[day] for day in days}, rows)
-        yield
-
-    def live(self, fact: str, generations: dict[int, int]) -> list[int]:
-        """Slices that are still as they were read, and not published by newer logic."""
-        return [
-            day
-            for day, generation in generations.items()
-            if self.is_still(fact, day, generation) and self.world.published(fact, day).logic <= self.logic
-        ]
-
-    def is_still(self, fact: str, day: int, generation: int) -> bool:
-        """Whether the slice is as it was when its generation was read."""
-        return self.world.dirty[fact, day].generation == generation
-
-    def is_same(self, row: MartRow, published: MartRow) -> bool:
-        """By natural key and row hash."""
-        return row == published
-
-    def gone(self, have: list[MartRow], rows: list[MartRow]) -> set[object]:
-        """Keys that a slice no longer has."""
-        return {row.key for row in have} - {row.key for row in rows}
-
-    def delete(self, fact: str, days: list[int], keys: set[object]) -> None:
-        """By natural key, wherever the fact holds it."""
-        self.world.mart = [row for row in self.world.mart if row.fact != fact or row.key not in keys]
-
-    def note(self, fact: str, generations: dict[int, int], rows: list[MartRow]) -> None:
-        """The slices are published at the generation that was read."""
-        world = self.world
-        keys = {row.key for row in rows}
-        world.whole = [r for r in world.whole if r.fact != fact or (r.day not in generations and r.key not in keys)]
-        world.whole += rows
-        for day, generation in generations.items():
-            world.slices[fact, day] = Published(generation, self.logic)
+        return {(LINES, known.payload.day, line)} if known is not None and known.payload is not None else set()

@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Callable
 from random import Random
 
-from tests.model.machine import Machine, Steps
+from tests.model.building import Steps
+from tests.model.machine import Machine
 from tests.model.world import (
     BAD,
     LINE,
@@ -167,6 +168,9 @@ class Run:
             raise BrokenRuleError(f"half a slice: {world.mart} is not {world.whole}")
         if len({(row.fact, row.key) for row in world.mart}) != len(world.mart):
             raise BrokenRuleError(f"a key is there twice: {world.mart}")
+        held = Counter((row.fact, row.day) for row in world.mart)
+        if any(held[slice_] != world.counts.get(slice_, 0) for slice_ in world.slices):
+            raise BrokenRuleError(f"slices hold {held}, their records say {world.counts}")
         for slice_, old in self.published.items():
             new = world.slices[slice_]
             if new.generation < old.generation or new.logic < old.logic:

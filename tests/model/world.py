@@ -83,13 +83,16 @@ class Published(NamedTuple):
 
 
 class Dirty(NamedTuple):
-    """A slice that changed, and whether a gate holds it back."""
+    """A slice that changed, whether a gate holds it back, and the newest generation that concerns all its rows."""
 
     generation: int
     is_blocked: bool = False
+    whole: int = 0
 
 
 Slice = tuple[str, int]
+Named = tuple[str, int, Any]
+"""Fact, day and key of a row that is to be built again."""
 
 
 class MartRow(NamedTuple):
@@ -114,7 +117,10 @@ class World:
     coverage: dict[int | None, Order] = field(default_factory=dict)
     generation: int = 0
     dirty: dict[Slice, Dirty] = field(default_factory=dict)
+    named: set[Named] = field(default_factory=set)
     slices: dict[Slice, Published] = field(default_factory=dict)
+    counts: dict[Slice, int] = field(default_factory=dict)
+    """How many rows the record of a slice says that it holds."""
     mart: list[MartRow] = field(default_factory=list)
     whole: list[MartRow] = field(default_factory=list)
     """The mart as publishes of whole slices would have made it; what a reader must see at any time."""
@@ -128,6 +134,10 @@ class World:
             for (name, day), dirty in sorted(self.dirty.items())
             if name == fact and not dirty.is_blocked and dirty.generation > self.published(name, day).generation
         }
+
+    def is_waiting(self, fact: str, day: int) -> bool:
+        """Whether a slice awaits a build, or is held back."""
+        return self.dirty[fact, day].generation > self.published(fact, day).generation
 
     def published(self, fact: str, day: int) -> Published:
         """The slice's record; generation 0 if there is none."""
