@@ -13,7 +13,7 @@ which rules it `breaks` (none: it is accepted). The keys below stand for a case 
 Where it breaks other rules too they stand behind the column: `codes: [item_id, {currency: [currency|regex]}]`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -27,6 +27,7 @@ from schemas.catalog import DATASETS
 from schemas.source import Mode
 
 FOLDER = Path(__file__).parent
+Row = dict[str, Any]
 NULL = "NULL"
 """How the corpus' files write a missing value, so that an empty text is one."""
 
@@ -84,8 +85,14 @@ class RowsFile:
 
     def text(self) -> str:
         """The file, with `|` between cells."""
-        rows = [[_cell(row.get(name)) for name in self.columns] for _, row, _ in self.lines()]
-        return "".join("|".join(cells) + "\n" for cells in ([*self.columns], *rows))
+        return row_text(self.columns, [row for _, row, _ in self.lines()])
+
+
+def row_text(columns: Iterable[str], rows: Iterable[Row]) -> str:
+    """A file of these rows, with a header and `|` between cells."""
+    names = list(columns)
+    cells = [[_cell(row.get(name)) for name in names] for row in rows]
+    return "".join("|".join(line) + "\n" for line in (names, *cells))
 
 
 def _cell(value: object) -> str:

@@ -58,7 +58,8 @@ class Reader:
             return None
         lines = [line.removesuffix("\r") for line in text.split("\n")]
         has_header = is_csv and self.table.get("header", True)
-        return [line for line in lines[1 if has_header else 0 :] if (line if is_csv else line.strip())]
+        # Python alone takes control characters such as U+001F for white space.
+        return [line for line in lines[1 if has_header else 0 :] if (line if is_csv else line.strip(" \t\r\v\f"))]
 
 
 def _csv(delimiter: str, *, quoting: Any = csv.QUOTE_MINIMAL, header: bool = True) -> Callable[[Sequence[Row]], str]:
