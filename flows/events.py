@@ -14,6 +14,7 @@ LANDED = "opsmart.extract.landed"
 BLOCKED = "opsmart.extract.blocked"
 OVERDUE = "opsmart.extract.overdue"
 PUBLISHED = "opsmart.fact.published"
+BREACHED = "opsmart.metric.breached"
 
 _NAMESPACE = uuid.UUID("6f1f7f0a-6d0e-4c0e-9a7e-0b6a2f6d1a51")
 _NAMED_FILES = 100
@@ -85,3 +86,33 @@ def published(fact: str, run_id: str, *, slices: int, rows_written: int, rows_re
         "rows_removed": rows_removed,
     }
     return Event(PUBLISHED, "fact", fact, run_id, now, payload)
+
+
+def breached(
+    metric: Mapping[str, Any],
+    *,
+    trend: Sequence[float],
+    worst: Sequence[Mapping[str, Any]],
+    known_at: datetime,
+    now: datetime,
+) -> Event:
+    """A metric is red.
+
+    `metric` has the columns of mart.v_metric that say which, `trend` its last values up to this one, `worst` the
+    members that look worst where the company is red.
+    """
+    where = " and ".join(f"{name} = '{metric[name]}'" for name in ("metric_id", "period", "period_start"))
+    look = {"worst": [dict(member) for member in worst], "query": f"select * from mart.v_metric where {where}"}
+    return Event(
+        BREACHED,
+        "metric",
+        ".".join(part for part in (metric["metric_id"], metric["scope"], metric["scope_id"]) if part),
+        f"{metric['period']} {metric['period_start']} {known_at.isoformat()}",
+        now,
+        dict(metric) | {"trend": list(trend), "look": look},
+    )
+
+
+def breached_subject(event: Event) -> str:
+    """What a breach is about, whatever the day: a metric that stays red is no news."""
+    return f"{event.resource} {event.payload['period']}"

@@ -18,7 +18,7 @@ from typing import Any
 import polars as pl
 
 from flows import events, startup
-from flows.io import backlog, closing, dirty, gates, ledger, metric_cards, metric_files, metrics, news
+from flows.io import backlog, closing, dirty, gates, ledger, metric_cards, metric_files, metric_news, metrics, news
 from flows.io.build import chunks, dirty_slices
 from flows.io.checks import Difference, differences
 from flows.io.journal import Journal
@@ -356,7 +356,7 @@ class Pipeline:
         metrics.recompute(self._warehouse, [name for name in tables if name in FACTS])
 
     def announce(self, report: RunReport, send: Callable[[Sequence[events.Event]], None]) -> None:
-        """Send events of what this run published, and of what is blocked or overdue and was not told yet."""
+        """Send events of what this run published, and of what is blocked, overdue or red and was not told yet."""
         now = datetime.now(UTC)
         published = [
             events.published(
@@ -368,6 +368,8 @@ class Pipeline:
         ]  # fmt: skip
         with self._warehouse.session() as session:
             untold = news.untold(session, self._sources, now)
+            if published:
+                untold += metric_news.turned_red(session, now)
             send([*published, *untold])
             news.note_told(session, untold)
             session.commit()

@@ -1,6 +1,6 @@
 """Taking cards and targets: into mart.dim_metric and its neighbours; new components get their whole history."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -25,49 +25,56 @@ def take(warehouse: Warehouse, loaded: Loaded, now: datetime) -> list[MetricErro
         # Over several transactions, of which each holds up one fact at most.
         guard.lock(LOCK)
         kept = set(guard.fetch("select component_key from mart.dim_metric_component where is_current").to_series())
+        parts = _parts(card.card for card in loaded.cards)
         new = {
             component.component_key: component
-            for card in loaded.cards
-            for component in of_card(card.card)
+            for components in parts.values()
+            for component in components
             if component.component_key not in kept
         }
         failed: dict[int, str] = {}
         for fact in sorted({component.fact for component in new.values()}):
             failed |= _keep(warehouse, [one for one in new.values() if one.fact == fact], now)
-        good, errors = [], list(loaded.errors)
-        for card in loaded.cards:
-            found = _refused(card, failed)
-            errors += found
-            if not found:
-                good.append(card)
-    stay = {*loaded.refused, *(card.card.metric for card in loaded.cards)} - {card.card.metric for card in good}
-    _take_cards(warehouse, good, stay, loaded.targets, now)
+    good, errors = [], list(loaded.errors)
+    for card in loaded.cards:
+        refused = _refused(card, parts[card.card.metric], failed)
+        errors += refused
+        if not refused:
+            good.append(card.card)
+    refused_metrics = loaded.refused | {card.card.metric for card in loaded.cards} - {card.metric for card in good}
+    _take_cards(warehouse, _card_rows(good, parts, now), refused_metrics, _target_rows(loaded.targets))
     return errors
 
 
-def of_card(card: Card) -> list[Component]:
-    """The components of a card: numerator, then denominator."""
+Parts = Mapping[str, Sequence[Component]]
+"""Components by metric: numerator, then denominator."""
+
+
+def _parts(cards: Iterable[Card]) -> Parts:
     described = pl.DataFrame(
         [
-            (one.fact, one.date, one.value, one.where or "", ",".join(one.leaf(by_item=card.by_item)))
+            (card.metric, one.fact, one.date, one.value, one.where or "", ",".join(one.leaf(by_item=card.by_item)))
+            for card in cards
             for one in card.components
         ],
-        schema=dict.fromkeys(_DEFINITION, pl.String),
+        schema=dict.fromkeys(("metric", *_DEFINITION), pl.String),
         orient="row",
     )
-    types = {name: pl.String() for name in _DEFINITION}
-    keyed = described.with_columns(component_key=hash_columns(types, salt=["metric component"]))
-    return [Component.of(row) for row in keyed.iter_rows(named=True)]
+    key = hash_columns(dict.fromkeys(_DEFINITION, pl.String()), salt=["metric component"])
+    parts: dict[str, list[Component]] = {}
+    for row in described.with_columns(component_key=key).iter_rows(named=True):
+        parts.setdefault(row.pop("metric"), []).append(Component.of(row))
+    return parts
 
 
-def _refused(card: LoadedCard, failed: Mapping[int, str]) -> list[MetricError]:
+def _refused(card: LoadedCard, components: Sequence[Component], failed: Mapping[int, str]) -> list[MetricError]:
     return [
         MetricError(
             f"{card.card.metric}: PostgreSQL refuses {component.aggregate}: {failed[component.component_key]}",
-            where=f"{card.file}:{line}",
+            where=card.place(role),
             remedy="mend the component",
         )
-        for component, line in zip(of_card(card.card), card.lines, strict=True)
+        for component, role in zip(components, ("numerator", "denominator"), strict=False)
         if component.component_key in failed
     ]
 
@@ -111,26 +118,22 @@ def _computed(session: Session, components: Sequence[Component]) -> dict[int, st
     return {}
 
 
-def _take_cards(
-    warehouse: Warehouse, cards: Sequence[LoadedCard], stay: set[str], targets: Sequence[Target], now: datetime
-) -> None:
+def _take_cards(warehouse: Warehouse, cards: pl.DataFrame, refused: frozenset[str], targets: pl.DataFrame) -> None:
     """Cards and targets as they are now, in one transaction; components that no card uses are given up."""
-    described = _card_rows([loaded.card for loaded in cards], now)
-    aimed = _target_rows(targets)
     with warehouse.session() as session:
         session.lock(LOCK)
         held = session.fetch("select metric_key, metric_id, row_hash from mart.dim_metric")
         same = ["metric_key", "row_hash"]
-        gone = held.join(described, on=same, how="anti").filter(~pl.col("metric_id").is_in(stay))
-        new = described.join(held, on=same, how="anti")
+        gone = held.join(cards, on=same, how="anti").filter(~pl.col("metric_id").is_in(refused))
+        new = cards.join(held, on=same, how="anti")
         if gone.height + new.height:
             session.execute("delete from mart.dim_metric where metric_key = any($1)", gone["metric_key"].to_list())
             session.copy(new, "dim_metric", schema="mart")
             unused = session.fetch(_UNUSED)["component_key"].to_list()
             give_up(session, unused)
-        if not aimed.equals(_held_targets(session)):
+        if not targets.equals(_held_targets(session)):
             session.execute("delete from mart.dim_metric_target")
-            session.copy(aimed, "dim_metric_target", schema="mart")
+            session.copy(targets, "dim_metric_target", schema="mart")
         session.commit()
 
 
@@ -146,22 +149,22 @@ where
 """
 
 
-def _card_rows(cards: Sequence[Card], now: datetime) -> pl.DataFrame:
+def _card_rows(cards: Sequence[Card], parts: Parts, now: datetime) -> pl.DataFrame:
     """Rows of mart.dim_metric."""
     types = METRIC_TABLES["dim_metric"].dtypes()
     own = {name: dtype for name, dtype in types.items() if name not in ("metric_key", "row_hash", "published_at")}
-    rows = pl.DataFrame([_card_row(card) for card in cards], schema=own)
+    rows = pl.DataFrame([_card_row(card, parts[card.metric]) for card in cards], schema=own)
     key = hash_columns({"metric_id": pl.String()}, salt=["metric"])
     stamp = pl.lit(now).cast(types["published_at"])
     return rows.with_columns(metric_key=key, row_hash=hash_columns(own), published_at=stamp).select(*types)
 
 
-def _card_row(card: Card) -> dict[str, Any]:
+def _card_row(card: Card, components: Sequence[Component]) -> dict[str, Any]:
     plain = ("name", "says", "formula", "combine", "scale", "per", "unit", "direction", "null_rule", "standard")
     row: dict[str, Any] = {name: getattr(card, name) for name in (*plain, "owner", "version", "headline")}
     row |= {name: ",".join(getattr(card, name)) for name in ("scopes", "periods", "audience")}
     row |= {"metric_id": card.metric, "range_low": card.range[0], "range_high": card.range[1]}
-    roles = zip(("numerator", "denominator"), card.components, of_card(card), strict=False)
+    roles = zip(("numerator", "denominator"), card.components, components, strict=False)
     for role, said, component in roles:
         row |= {
             f"{role}_key": component.component_key,

@@ -19,11 +19,14 @@ OWN = "metrics"
 
 @dataclass(frozen=True, slots=True)
 class LoadedCard:
-    """A card, and where each of its components stands."""
+    """A card and its file."""
 
     card: Card
     file: Path
-    lines: tuple[int, ...]
+
+    def place(self, *path: str) -> str:
+        """File and line of something in it, for messages."""
+        return f"{self.file}:{_line(self.file, path)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +77,7 @@ def load_card(file: Path) -> LoadedCard:
         MetricError: It says something that cannot be; the message names file and line.
     """
     try:
-        text = file.read_text(encoding="utf-8")
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        card = Card.model_validate(yaml.safe_load(text))
+        card = Card.model_validate(yaml.load(file.read_bytes(), Loader=yaml.CSafeLoader))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{file}:{mark.line + 1}" if mark else str(file)
@@ -89,14 +90,19 @@ def load_card(file: Path) -> LoadedCard:
         path = ".".join(str(part) for part in first["loc"])
         raise MetricError(
             f"{path}: {said}" if path else said,
-            where=f"{file}:{line_of(tree, first['loc'])}",
+            where=f"{file}:{_line(file, first['loc'])}",
             remedy="docs/metrics.md says what a card may say",
         ) from error
+    loaded = LoadedCard(card, file)
     if card.metric != file.stem:
-        where = f"{file}:{line_of(tree, ['metric'])}"
-        raise MetricError(f"metric: {card.metric!r} is not the file's name", where=where, remedy="rename one of them")
-    lines = tuple(line_of(tree, [role]) for role in ("numerator", "denominator")[: len(card.components)])
-    return LoadedCard(card, file, lines)
+        what = f"metric: {card.metric!r} is not the file's name"
+        raise MetricError(what, where=loaded.place("metric"), remedy="rename one of them")
+    return loaded
+
+
+def _line(file: Path, path: Iterable[int | str]) -> int:
+    # Most cards are good, so that lines are looked for only where one is not.
+    return line_of(yaml.compose(file.read_bytes(), Loader=yaml.CSafeLoader), path)
 
 
 def _files(folders: Iterable[Path], pattern: str) -> list[Path]:

@@ -35,7 +35,7 @@ class Component:
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
         """From a row of that table."""
-        return cls(**{**row, "leaf": tuple(row["leaf"].split(","))})
+        return cls(**{**row, "leaf": tuple(filter(None, row["leaf"].split(",")))})
 
     def __str__(self) -> str:
         return f"{self.aggregate} of {self.fact} by {self.date_column}, {', '.join(self.leaf)}"

@@ -43,6 +43,8 @@ def note_told(session: Session, told: Sequence[events.Event]) -> None:
 
 
 def _subject(event: events.Event) -> str:
+    if event.name == events.BREACHED:
+        return events.breached_subject(event)
     return event.key if event.name == events.BLOCKED else f"{event.resource} {event.key}"
 
 

@@ -67,7 +67,7 @@ class Steps:
 def watched() -> Iterator[Steps]:
     """Measure the steps of whatever night runs inside."""
     from flows import pipeline
-    from flows.io import accept, build, gates, lake, tables, take, warehouse
+    from flows.io import accept, build, gates, lake, metric_cards, metric_files, metrics, tables, take, warehouse
 
     steps = Steps()
     steps.watch(pipeline, "pull", "pull", lambda _, pulled: len(pulled.deliveries))
@@ -82,6 +82,9 @@ def watched() -> Iterator[Steps]:
     steps.watch(build.FactBuilder, "build", "build", lambda _, built: built[0].height)
     steps.watch(gates, "judge_slices", "gate slices", lambda args, _: args[1].height)
     steps.watch(tables, "publish", _publish_step, lambda _, written: written.rows_added)
+    steps.watch(metrics.Components, "update", "metrics")
+    steps.watch(metric_files, "load", "metrics")
+    steps.watch(metric_cards, "take", "metrics")
     try:
         yield steps
     finally:

@@ -78,6 +78,7 @@ def night(settings: "Settings", at_once: int) -> "RunReport":
             for built in pool.map(pipe.build, tables()):
                 report.add_built(built)
         pipe.close(report)
+        pipe.take_cards(report)
     return report
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows import pipeline
+from flows import events, pipeline
 from flows.io.metric_files import CARDS
 from flows.io.metrics import recompute
 from tests.shop import Shop
@@ -194,3 +194,30 @@ def test_targets_are_lines_of_a_file(filled: Shop) -> None:
         ("supplier", "day", "2026-03-19", 101.0, "red"),
         ("supplier", "month", "2026-03-01", 50.0, "green"),
     ]
+
+
+def test_a_metric_that_turns_red_is_told_once(filled: Shop) -> None:
+    targets = filled.settings.home / "metrics" / "targets.csv"
+    targets.parent.mkdir()
+    late = {"receipt_id": "R3", "po_id": "P2", "received_at": "2026-03-25 09:00:00"}
+    filled.land("goods_receipt", "2026-04-01", late)
+    # A target that is missed but not red, then red twice, green, red again: with a line a night, so that facts change.
+    heard = []
+    for night, red_below in enumerate(("60", "90", "90", "60", "90")):
+        targets.write_text(f"metric,target,red_below\n{ON_TIME},95,{red_below}\n")
+        filled.land("purchase_order_line", f"2026-04-0{night + 1}", {"po_id": f"N{night}", "promised_on": "2026-05-01"})
+        report = filled.good_night()
+        sent: list[events.Event] = []
+        with pipeline.open(filled.settings) as pipe:
+            pipe.announce(report, sent.extend)
+        heard.append([event for event in sent if event.name == events.BREACHED])
+    assert [len(found) for found in heard] == [0, 1, 0, 0, 1]
+    first, again = heard[1][0], heard[4][0]
+    assert first.resource == f"{ON_TIME}.company"
+    assert first.as_json("home")["id"] != again.as_json("home")["id"]
+    payload = dict(first.payload)
+    assert (payload["period"], payload["period_start"], payload["target"]) == ("month", "2026-03-01", 95.0)
+    assert payload["value"] == pytest.approx(66.67, abs=0.01)
+    assert payload["trend"] == [pytest.approx(66.67, abs=0.01)]
+    assert [(member["scope"], member["id"]) for member in payload["look"]["worst"]] == [("supplier", "S1")]
+    assert len(filled.fetch(payload["look"]["query"])) == 3

@@ -1,0 +1,107 @@
+"""Metrics that have turned red: told once, and again only after they have not been red meanwhile."""
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+
+from flows import events
+from flows.io.warehouse import Session
+
+
+def turned_red(session: Session, now: datetime) -> list[events.Event]:
+    """Events of metrics that are red in their newest complete period and of which none was sent since they were not.
+
+    A period is looked at if a target names it; where a target is for any period, the month.
+    """
+    if not session.value("select exists (select from mart.dim_metric_target)"):
+        return []
+    told = set(session.fetch("select subject from ops.announcement where event = $1", events.BREACHED)["subject"])
+    red = {events.breached_subject(event): event for event in _red(session, now)}
+    session.execute(
+        "delete from ops.announcement where event = $1 and subject = any($2)", events.BREACHED, list(told - red.keys())
+    )
+    return [event for subject, event in red.items() if subject not in told]
+
+
+def _red(session: Session, now: datetime) -> Iterator[events.Event]:
+    for row in session.fetch(_RED).iter_rows(named=True):
+        values = {name: None if row[name] is None else float(row[name]) for name in ("value", "target", "prior_value")}
+        named = ("metric_id", "name", "unit", "owner", "scope", "scope_id", "scope_name", "period")
+        yield events.breached(
+            {name: row[name] for name in named} | values | {"period_start": row["period_start"].isoformat()},
+            trend=json.loads(row["trend"]),
+            worst=json.loads(row["worst"] or "[]"),
+            known_at=row["published_at"],
+            now=now,
+        )
+
+
+_RED = """
+with aimed as (
+    select distinct
+        card.metric_id,
+        coalesce(nullif(aim.period, ''), 'month') as period
+    from mart.dim_metric_target as aim
+    inner join mart.dim_metric as card using (metric_key)
+),
+
+shown as materialized (
+    select metric.*
+    from mart.v_metric as metric
+    inner join aimed using (metric_id, period)
+    where
+        metric.metric_id in (select metric_id from aimed)
+        and metric.period in (select period from aimed)
+        and metric.is_complete
+        and metric.value is not null
+),
+
+newest as (
+    select
+        metric_id,
+        period,
+        max(period_start) as period_start
+    from shown
+    group by metric_id, period
+)
+
+select
+    red.*,
+    card.name,
+    card.unit,
+    card.owner,
+    (
+        select json_agg(round(past.value, 4) order by past.period_start)
+        from (
+            select
+                value,
+                period_start
+            from shown
+            where (metric_id, scope, scope_key, period) = (red.metric_id, red.scope, red.scope_key, red.period)
+            order by period_start desc
+            limit 6
+        ) as past
+    ) as trend,
+    (
+        select json_agg(json_build_object('scope', scope, 'id', scope_id, 'name', scope_name, 'value', round(value, 4)))
+        from (
+            select *
+            from shown
+            where
+                (metric_id, period, period_start) = (red.metric_id, red.period, red.period_start)
+                and red.scope = 'company'
+                and scope = split_part(card.scopes, ',', -1)
+            order by
+                case card.direction
+                    when 'higher' then value
+                    when 'lower' then -value
+                    else -abs(value - red.target)
+                end
+            limit 3
+        ) as bad
+    ) as worst
+from shown as red
+inner join newest using (metric_id, period, period_start)
+inner join mart.dim_metric as card using (metric_id)
+where red.status = 'red'
+"""
