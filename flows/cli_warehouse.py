@@ -92,6 +92,7 @@ def write(
     scale: float = 1.0,
     dirt: float = 0.002,
     every_kind: bool = False,
+    damage: float = 0.0,
     truth: Path | None = None,
 ) -> ExitCode:
     """Write the extracts of a simulated company into the landing folder: three sites, six systems, known dirt.
@@ -110,16 +111,21 @@ def write(
         Share of rows that are spoiled: 0 to 1.
     every_kind
         Spoil rows in every way that a rule of a contract knows, not only in ordinary ones, and as many as --dirt says.
+    damage
+        Share of deliveries whose file is damaged as a whole: 0 to 1.
     truth
-        Folder for quarantine.csv, which names every spoiled row and the rule it breaks, and balance.csv.
+        Folder for quarantine.csv, which names every spoiled row and the rule it breaks, refused.csv and balance.csv.
     """
     from flows.settings import load_settings
 
-    if not 0 <= dirt <= 1:
-        raise UsageError(f"--dirt {dirt} is no share.", remedy="give a number from 0 to 1")
+    for option, share in (("--dirt", dirt), ("--damage", damage)):
+        if not 0 <= share <= 1:
+            raise UsageError(f"{option} {share} is no share.", remedy="give a number from 0 to 1")
     settings = load_settings()
     if is_landing_empty(settings):
-        write_sample(settings, seed=seed, days=days, scale=scale, dirt=dirt, every_kind=every_kind, truth=truth)
+        write_sample(
+            settings, seed=seed, days=days, scale=scale, dirt=dirt, every_kind=every_kind, damage=damage, truth=truth
+        )
     elif not if_empty:
         raise UsageError(
             "The landing folder is not empty.",

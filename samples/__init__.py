@@ -84,14 +84,16 @@ def write_sample(
     start: date = DEFAULT_START,
     dirt: float = DEFAULT_DIRT,
     every_kind: bool = False,
+    damage: float = 0.0,
     truth: Path | None = None,
 ) -> int:
     """Write the sample company's extracts below a landing folder; returns the number of files.
 
     `dirt` is the share of spoiled rows; with `every_kind` they are spoiled in every way that the files can carry, else
-    in ordinary ones. `truth` is a folder for what must be quarantined and how rows must be counted.
+    in ordinary ones. `damage` is the share of deliveries that must be refused as a whole. `truth` is a folder for what
+    must be quarantined and refused, and how rows must be counted.
     """
     company = simulate(seed, start, days, scale)
     if truth is not None:
-        company.write_truth(truth, company.deliveries(dirt=dirt, every_kind=every_kind))
-    return company.write(landing, dirt=dirt, every_kind=every_kind)
+        company.write_truth(truth, dirt=dirt, every_kind=every_kind, damage=damage)
+    return company.write(landing, dirt=dirt, every_kind=every_kind, damage=damage)

@@ -5,11 +5,13 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from samples import finance, master, measures, production, purchasing, stock, truth
+from samples.damage import damaged
 from samples.dirt import READABLE, Slot, breaks_lines, soil, spoil
 from samples.faults import EVERY
 from samples.master import Master
@@ -34,6 +36,7 @@ class Delivery:
     period: str = ""  # 2025-01, or a day: 2025-01-05
     is_copy: bool = False
     every_kind: bool = False
+    damage: str = ""
 
     @property
     def source(self) -> str:
@@ -79,6 +82,9 @@ class Delivery:
             if not table.one_per and breaks_lines(self.name, rows["_fault"]):
                 break_lines(landing / file, table.dialect)
             written.append(landing / file)
+        if self.damage:
+            dialect = next(iter(TABLES[self.name].values())).dialect
+            written[0].write_bytes(damaged(written[0].read_bytes(), dialect, self.damage))
         return written
 
 
@@ -114,29 +120,35 @@ class Company:
         return rows.with_columns(_is_excluded=excluded)
 
     def deliveries(
-        self, *, nights: int | None = None, dirt: float = DEFAULT_DIRT, every_kind: bool = False
+        self,
+        *,
+        nights: int | None = None,
+        dirt: float = DEFAULT_DIRT,
+        every_kind: bool = False,
+        damage: float = 0.0,
     ) -> list[Delivery]:
         """Every delivery of the first nights in the order of landing: by night, then source and dataset.
 
         `dirt` is the share of rows that are spoiled, in ordinary ways and no more of a file than a gate lets pass; or
         in `every_kind` of way, and as many as it says. Then keys are spoiled too, and `current` and `truth` say
-        nothing.
+        nothing. `damage` is the share of deliveries whose file is spoiled as a whole and must be refused.
         """
         last = self.plan.days if nights is None else nights
-        found = [delivery for delivery in self._all(dirt, every_kind=every_kind) if delivery.lands < last]
+        found = [delivery for delivery in self._all(dirt, damage, every_kind=every_kind) if delivery.lands < last]
         return sorted(found, key=lambda d: (d.lands, d.name, d.night, d.period, d.revision, d.is_copy))
 
-    def _all(self, dirt: float, *, every_kind: bool) -> Iterator[Delivery]:
+    def _all(self, dirt: float, damage: float, *, every_kind: bool) -> Iterator[Delivery]:
         for name in (*self.events, *self.states):
             for night, period in self._schedule(name):
                 first = Delivery(self, name, night, 0, night, dirt, period, every_kind=every_kind)
                 rows = len(self.clean_rows(first))
                 if not rows:
                     continue
+                first = replace(first, damage=self.slot(first).damage(damage))
                 yield first
                 _, _, corrects, twice = self.slot(first).draw(rows)
                 if corrects:
-                    yield replace(first, revision=1, lands=night + 1 + night % 2)
+                    yield replace(first, revision=1, lands=night + 1 + night % 2, damage="")
                 if twice:
                     yield replace(first, lands=night + 1, is_copy=True)
 
@@ -168,17 +180,19 @@ class Company:
     def _day(self, night: int) -> date:
         return self.plan.start + timedelta(days=night)
 
-    def write(
-        self, landing: Path, *, nights: int | None = None, dirt: float = DEFAULT_DIRT, every_kind: bool = False
-    ) -> int:
-        """Write the deliveries of the first nights (all where None); returns how many files were written."""
-        deliveries = self.deliveries(nights=nights, dirt=dirt, every_kind=every_kind)
-        return sum(len(delivery.write(landing)) for delivery in deliveries)
+    def write(self, landing: Path, **how: Any) -> int:
+        """Write deliveries, `how` is said as to `deliveries`; returns how many files were written."""
+        return sum(len(delivery.write(landing)) for delivery in self.deliveries(**how))
 
-    def write_truth(self, folder: Path, deliveries: Iterable[Delivery]) -> None:
-        """Write quarantine.csv (every spoiled row: file, row, rule) and balance.csv (each delivery's counts)."""
+    def write_truth(self, folder: Path, **how: Any) -> None:
+        """Write the truth of deliveries, `how` is said as to `deliveries`.
+
+        quarantine.csv names every spoiled row (file, row, rule), balance.csv each delivery's counts, refused.csv the
+        damaged files.
+        """
         folder.mkdir(parents=True, exist_ok=True)
-        found = list(deliveries)
+        found = self.deliveries(**how)
+        truth.refused(found).write_csv(folder / "refused.csv")
         self.expected_quarantine(found).write_csv(folder / "quarantine.csv")
         self.expected_balance(found).write_csv(folder / "balance.csv")
 
@@ -196,6 +210,10 @@ class Company:
         A row that breaks several rules is there once for each.
         """
         return truth.quarantine(self.deliveries() if deliveries is None else deliveries, EVERY)
+
+    def expected_refusals(self, deliveries: Iterable[Delivery]) -> pl.DataFrame:
+        """Deliveries that must be refused as a whole: source, dataset, as_of, period, revision, file, kind."""
+        return truth.refused(deliveries)
 
     def expected_balance(self, deliveries: Iterable[Delivery] | None = None) -> pl.DataFrame:
         """Per delivery rows_in, rows_accepted, rows_quarantined, rows_duplicate, rows_excluded."""

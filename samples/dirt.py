@@ -10,9 +10,10 @@ from datetime import date
 import numpy as np
 import polars as pl
 
+from samples.damage import kinds_of
 from samples.faults import BREAKS_LINE, CONFLICT, EVERY, ORDINARY, Fault
 from samples.plan import Plan
-from samples.systems import mode
+from samples.systems import TABLES, mode
 from samples.tools import Array, stream
 
 READABLE = -1
@@ -43,6 +44,12 @@ class Slot:
     period: str
     dirt: float
     every_kind: bool = False
+
+    def damage(self, share: float) -> str:
+        """How the first file of the delivery is damaged, for a share of all deliveries; '' for the others."""
+        rng = stream(self.plan.seed, "damage", self.name, self.night, self.period, self.plan.start)
+        kinds = kinds_of(next(iter(TABLES[self.name].values())).dialect)
+        return str(rng.choice(kinds)) if rng.random() < share else ""
 
     @property
     def faults(self) -> tuple[Fault, ...]:

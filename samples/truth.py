@@ -130,7 +130,7 @@ def _slot_columns(delivery: "Delivery") -> dict[str, object]:
 def quarantine(deliveries: Iterable["Delivery"], faults: dict[str, tuple[Fault, ...]]) -> pl.DataFrame:
     """Rows that must be held back, by delivery and row (from 1), once for each rule they break."""
     frames = []
-    slots, twice = _slots(deliveries)
+    slots, twice = _slots(delivery for delivery in deliveries if not delivery.damage)
     for delivery in slots:
         bad = _content(delivery, twice).with_row_index("row", offset=1).filter(~_is_readable())
         if len(bad):
@@ -156,10 +156,21 @@ def quarantine(deliveries: Iterable["Delivery"], faults: dict[str, tuple[Fault, 
     return pl.concat(frames) if frames else pl.DataFrame()
 
 
+def refused(deliveries: Iterable["Delivery"]) -> pl.DataFrame:
+    """Deliveries whose file is damaged, with the kind of damage."""
+    schema = {"source": pl.String, "dataset": pl.String, "as_of": pl.Date, "period": pl.String, "revision": pl.Int32}
+    rows = [
+        _slot_columns(delivery) | {"file": delivery.files()[0], "kind": delivery.damage}
+        for delivery in _slots(deliveries)[0]
+        if delivery.damage
+    ]
+    return pl.DataFrame(rows, schema=schema | {"file": pl.String, "kind": pl.String})
+
+
 def balance(deliveries: Iterable["Delivery"]) -> pl.DataFrame:
     """What each delivery's rows must be counted as."""
     rows = []
-    slots, twice = _slots(deliveries)
+    slots, twice = _slots(delivery for delivery in deliveries if not delivery.damage)
     for delivery in slots:
         content = _content(delivery, twice)
         bad = int((content["_fault"] != READABLE).sum())

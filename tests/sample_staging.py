@@ -9,6 +9,7 @@ from flows.io.stage import Staged, stage
 from flows.settings import load_settings
 from samples import Delivery
 from schemas.catalog import DATASETS
+from schemas.errors import ExtractError
 from schemas.source import Source
 
 Slot = tuple[str, str, str, int]
@@ -30,8 +31,10 @@ def slot_of(delivery: Delivery) -> Slot:
     return delivery.source, delivery.dataset, slot, delivery.revision
 
 
-def stage_all(deliveries: Iterable[Delivery], sources: Mapping[str, Source], home: Path) -> dict[Slot, Staged]:
-    """Write the deliveries and stage what lands; nothing is left over."""
+def stage_all(
+    deliveries: Iterable[Delivery], sources: Mapping[str, Source], home: Path, refused: set[Slot] | None = None
+) -> dict[Slot, Staged]:
+    """Write the deliveries and stage what lands; nothing is left over. Refused ones are put into `refused`."""
     settings = load_settings(home=home)
     for delivery in deliveries:
         delivery.write(settings.landing)
@@ -43,6 +46,13 @@ def stage_all(deliveries: Iterable[Delivery], sources: Mapping[str, Source], hom
         assert not pulled.waiting
         for number, one in enumerate(pulled.deliveries):
             work = home / "work" / source.name / str(number)
-            kept = stage(one, source, DATASETS[one.dataset], work, extract_id=number, pseudonym=lambda ids: ids)
-            found[(source.name, one.dataset, one.slot, one.revision)] = kept
+            slot = (source.name, one.dataset, one.slot, one.revision)
+            try:
+                found[slot] = stage(
+                    one, source, DATASETS[one.dataset], work, extract_id=number, pseudonym=lambda ids: ids
+                )
+            except ExtractError:
+                if refused is None:
+                    raise
+                refused.add(slot)
     return found
