@@ -250,17 +250,6 @@ summed as (
         period.year_start, daily.is_numerator, daily.component_key
 ),
 
--- days and days_of_year: those that the component knows of the period, and of the year to the end of the period
-spanned as (
-    select
-        summed.*,
-        known.published_at,
-        least(summed.period_end, known.last_day) - greatest(summed.period_start, known.first_day) + 1 as days,
-        least(summed.period_end, known.last_day) - greatest(summed.year_start, known.first_day) + 1 as days_of_year
-    from summed
-    inner join known on summed.component_key = known.component_key
-),
-
 paired as (
     select
         metric_id,
@@ -271,55 +260,71 @@ paired as (
         period_end,
         year_start,
         sum(value) filter (where is_numerator) as numerator,
-        sum(value) filter (where not is_numerator) as denominator,
-        max(days) as days,
-        max(days_of_year) as days_of_year,
-        max(days) filter (where is_numerator) as numerator_days,
-        max(days) filter (where not is_numerator) as denominator_days,
-        max(days_of_year) filter (where is_numerator) as numerator_days_of_year,
-        max(days_of_year) filter (where not is_numerator) as denominator_days_of_year,
-        min(published_at) as published_at
-    from spanned
+        sum(value) filter (where not is_numerator) as denominator
+    from summed
     group by metric_id, scope, scope_key, period, period_start, period_end, year_start
+),
+
+-- days that the components know of the period, and of the year to the end of the period
+spanned as (
+    select
+        paired.*,
+        least(paired.period_end, numerator.last_day) - greatest(paired.period_start, numerator.first_day) + 1 as numerator_days,
+        least(paired.period_end, denominator.last_day) - greatest(paired.period_start, denominator.first_day)
+        + 1 as denominator_days,
+        least(paired.period_end, numerator.last_day) - greatest(paired.year_start, numerator.first_day)
+        + 1 as numerator_days_of_year,
+        least(paired.period_end, denominator.last_day) - greatest(paired.year_start, denominator.first_day)
+        + 1 as denominator_days_of_year,
+        least(numerator.published_at, denominator.published_at) as published_at
+    from paired
+    inner join mart.dim_metric as card on paired.metric_id = card.metric_id
+    left join known as numerator on card.numerator_key = numerator.component_key
+    left join known as denominator on card.denominator_key = denominator.component_key
 ),
 
 ruled as (
     select
         card.metric_key,
-        paired.metric_id,
+        spanned.metric_id,
         card.combine,
         card.null_rule,
         card.direction,
-        card.scale * case card.per when 'day' then paired.days when 'year' then 365.0 / paired.days else 1 end as factor,
-        card.scale * case
-        card.per
-            when 'day' then paired.days_of_year when 'year' then 365.0 / paired.days_of_year
+        card.scale * case card.per
+            when 'day' then greatest(spanned.numerator_days, spanned.denominator_days)
+            when 'year' then 365.0 / greatest(spanned.numerator_days, spanned.denominator_days)
+            else 1
+        end as factor,
+        card.scale * case card.per
+            when 'day' then greatest(spanned.numerator_days_of_year, spanned.denominator_days_of_year)
+            when 'year' then 365.0 / greatest(spanned.numerator_days_of_year, spanned.denominator_days_of_year)
             else 1
         end as factor_of_year,
-        paired.scope,
-        paired.scope_key,
-        paired.period,
-        paired.period_start,
-        paired.period_end,
-        paired.published_at,
-        paired.numerator / case card.numerator_time when 'average' then paired.numerator_days else 1 end as numerator,
-        paired.denominator / case card.denominator_time when 'average' then paired.denominator_days else 1 end as denominator,
+        spanned.scope,
+        spanned.scope_key,
+        spanned.period,
+        spanned.period_start,
+        spanned.period_end,
+        spanned.published_at,
+        spanned.numerator / case card.numerator_time when 'average' then spanned.numerator_days else 1 end as numerator,
+        spanned.denominator / case card.denominator_time when 'average' then spanned.denominator_days else 1 end
+            as denominator,
         case card.numerator_time
-            when 'sum' then sum(paired.numerator) over of_year
-            when 'average' then sum(paired.numerator) over of_year / paired.numerator_days_of_year
-            when 'last' then paired.numerator
+            when 'sum' then sum(spanned.numerator) over of_year
+            when 'average' then sum(spanned.numerator) over of_year / spanned.numerator_days_of_year
+            when 'last' then spanned.numerator
         end as ytd_numerator,
         case card.denominator_time
-            when 'sum' then sum(paired.denominator) over of_year
-            when 'average' then sum(paired.denominator) over of_year / paired.denominator_days_of_year
-            when 'last' then paired.denominator
+            when 'sum' then sum(spanned.denominator) over of_year
+            when 'average' then sum(spanned.denominator) over of_year / spanned.denominator_days_of_year
+            when 'last' then spanned.denominator
         end as ytd_denominator
-    from paired
-    inner join mart.dim_metric as card on paired.metric_id = card.metric_id
-    where paired.period = any(string_to_array(card.periods, ','))
+    from spanned
+    inner join mart.dim_metric as card on spanned.metric_id = card.metric_id
+    where spanned.period = any(string_to_array(card.periods, ','))
     window of_year as (
-        partition by paired.metric_id, paired.scope, paired.scope_key, paired.period, paired.year_start
-        order by paired.period_start
+        partition by spanned.metric_id, spanned.scope, spanned.scope_key, spanned.period, spanned.year_start
+        order by spanned.period_start
     )
 ),
 
