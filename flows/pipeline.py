@@ -28,6 +28,7 @@ from flows.io.pull.deliveries import Delivery
 from flows.io.repair import Repair
 from flows.io.span import Span, to_mark
 from flows.io.staging.pseudonym import pseudonymiser
+from flows.io.steady import steady
 from flows.io.tables import Advance, TableBuilder
 from flows.io.take import TakenExtract, Taker
 from flows.io.warehouse import ACCEPT_LOCK, Warehouse
@@ -48,6 +49,10 @@ Built = BuiltTable
 
 def _unwatched(weight: int, rows: int) -> None:
     """Nobody follows how far it is."""
+
+
+def _alone() -> None:
+    """No other run is to be waited for."""
 
 
 __all__ = ["Built", "Pipeline", "TakenExtract", "Workload", "open"]
@@ -103,6 +108,8 @@ class Pipeline:
             settings.sql_root / "sources", settings.sources, broken=self._broken
         )
         self._pending: dict[str, list[Delivery]] = {}
+        self.keep_turn: Callable[[], None] = _alone
+        """Called before each long step; raises where another run goes on in this one's place."""
 
     def watch(self, report: RunReport) -> None:
         """Have what is wrong noted in a report, of work that no run records."""
@@ -135,9 +142,7 @@ class Pipeline:
         differently.
         """
         self._sweep()
-        with self._warehouse.session() as session:
-            dirty.keep_books(session, self._lake, self._sources)
-            session.commit()
+        self._keep_books()
         for name, broken in self._broken.items():
             self._report.add_problem(name, str(broken))
         for name, source in self._sources.items():
@@ -181,6 +186,7 @@ class Pipeline:
             self._report.notes.extend(waiting + odd)
         return found
 
+    @steady
     def _sweep(self) -> None:
         """Remove what a killed run left of deliveries that nobody will take again."""
         left = {int(path.name.removeprefix("extract-")): path for path in self._work.glob("extract-*")}
@@ -195,6 +201,14 @@ class Pipeline:
         for extract_id in left.keys() - set(pending):
             shutil.rmtree(left[extract_id], ignore_errors=True)
 
+    @steady
+    def _keep_books(self) -> None:
+        """Have the ledger know of which streams closed periods are adjusted."""
+        with self._warehouse.session() as session:
+            dirty.keep_books(session, self._lake, self._sources)
+            session.commit()
+
+    @steady
     def _unsettled(self, deliveries: list[Delivery]) -> list[Delivery]:
         if not deliveries:
             return []
@@ -218,6 +232,7 @@ class Pipeline:
         Each delivery goes into the run's report as it is settled: an error of the lake or the warehouse, which is
         raised once the others are through, does not hide them. `advance` is told the bytes and rows of each.
         """
+        self.keep_turn()
         taker = Taker(
             warehouse=self._warehouse,
             lake=self._lake,
@@ -243,6 +258,7 @@ class Pipeline:
         advance(delivery.size, taken.rows_in)
         return taken
 
+    @steady
     def _register(self, source: Source, delivery: Delivery) -> ledger.Extract:
         with self._warehouse.session() as session:
             zone = source.books_zone(delivery.dataset)
@@ -262,6 +278,7 @@ class Pipeline:
             session.commit()
         return extract
 
+    @steady
     def dirty_dimensions(self) -> list[str]:
         """Dimensions that await a build; those that were never built do."""
         with self._warehouse.session() as session:
@@ -272,6 +289,7 @@ class Pipeline:
                 session.commit()
             return backlog.dirty(session, DIMENSIONS)
 
+    @steady
     def dirty_facts(self) -> list[str]:
         """Facts with slices that await a build."""
         with self._warehouse.session() as session:
@@ -279,6 +297,7 @@ class Pipeline:
 
     def build(self, table: str, advance: Advance = _unwatched) -> BuiltTable:
         """Build, gate and publish the dirty slices of a table; `advance` is told the rows of each chunk."""
+        self.keep_turn()
         return self._builder(advance).build(table)
 
     def _builder(self, advance: Advance) -> TableBuilder:
@@ -286,6 +305,7 @@ class Pipeline:
             self._warehouse, self._lake, self._journal, self._settings.reporting_currency, self._building, advance
         )
 
+    @steady
     def build_workload(self, tables: Sequence[str]) -> Workload:
         """The chunks of the dirty slices of some tables, and about how many rows drive them."""
         with self._warehouse.session() as session:
@@ -297,6 +317,7 @@ class Pipeline:
             ]
         return Workload(len(parts), sum(chunk.row_count for chunk in parts))
 
+    @steady
     def mark(self, span: Span, reason: str, *, everything: bool) -> None:
         """Dirty the slices of a span that are missing or stale; with `everything` all of them.
 
@@ -340,21 +361,29 @@ class Pipeline:
 
     def close(self, report: RunReport) -> None:
         """Close the business dates that have ended, and name what is held back."""
+        for table, count in self._closed():
+            report.add_problem(table, f"{count:,} slices are held back by a gate (opsmart status)")
+
+    @steady
+    def _closed(self) -> list[tuple[str, int]]:
         with self._warehouse.session() as session:
-            for table, count in closing.blocked_slices(session):
-                report.add_problem(table, f"{count:,} slices are held back by a gate (opsmart status)")
+            blocked = list(closing.blocked_slices(session))
             closing.close_business_dates(session, self._sources, datetime.now(UTC))
             session.commit()
+        return blocked
 
+    @steady
     def take_cards(self, report: RunReport) -> None:
         """Have the mart keep the metrics and targets that the cards' files describe now."""
         for error in metric_cards.take(self._warehouse, metric_files.load(self._settings.home), datetime.now(UTC)):
             report.add_problem("metrics", str(error))
 
+    @steady
     def recompute_metrics(self, tables: Sequence[str]) -> None:
         """Compute the metrics of facts from scratch; what differs is written."""
         metrics.recompute(self._warehouse, [name for name in tables if name in FACTS])
 
+    @steady
     def announce(self, report: RunReport, send: Callable[[Sequence[events.Event]], None]) -> None:
         """Send events of what this run published, and of what is blocked, overdue or red and was not told yet."""
         now = datetime.now(UTC)

@@ -1,7 +1,7 @@
 """What every flow does around its steps: open the pipeline, keep a record in the ledger, say how it ended."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import astuple
 from typing import Any
 
@@ -13,7 +13,7 @@ from flows import pipeline as work
 from flows import startup
 from flows.io.prefect_server import PrefectServer, PrefectServerError
 from flows.io.span import Span
-from flows.io.warehouse import Warehouse
+from flows.io.turn import Turn
 from flows.progress import current
 from flows.report import RunReport
 from flows.settings import Settings
@@ -34,9 +34,10 @@ def recorded(flow: str, settings: Settings, **parameters: Any) -> Iterator[tuple
     report = RunReport(flow)
     with (
         work.open(settings) as pipeline,
-        _one_at_a_time(flow, settings),
+        _one_at_a_time(flow, settings) as turn,
         pipeline.recorded(str(flow_run.id), flow, parameters, report),
     ):
+        pipeline.keep_turn = turn.keep
         yield pipeline, report
         pipeline.take_cards(report)
         _announce(pipeline, report, settings)
@@ -53,16 +54,14 @@ def _announce(pipeline: "work.Pipeline", report: RunReport, settings: Settings) 
 
 
 @contextmanager
-def _one_at_a_time(flow: str, settings: Settings) -> Iterator[None]:
-    """Waits until no other run of the flow goes on in this warehouse.
+def _one_at_a_time(flow: str, settings: Settings) -> Iterator[Turn]:
+    """Waits until no other run of the flow goes on in this warehouse."""
 
-    A lock of PostgreSQL's, not a limit of Prefect's: it is gone with the connection of a run that died. The connection
-    is closed at the end rather than kept, for the lock is the connection's.
-    """
-    with closing(Warehouse.at(startup.warehouse_url(settings))) as warehouse, warehouse.session() as session:
-        if not session.value("select pg_try_advisory_lock(hashtextextended($1, 0))", run_lock(flow)):
-            current().say("Another run of this kind is going on; this one follows it.")
-            session.execute("select pg_advisory_lock(hashtextextended($1, 0))", run_lock(flow))
+    def waits() -> None:
+        current().say("Another run of this kind is going on; this one follows it.")
+
+    with Turn(startup.warehouse_url(settings), run_lock(flow), waits) as turn:
+        session = turn.session
         died = session.fetch("select run_id from ops.run where state = 'running' and flow = $1", flow)["run_id"]
         if died.len():
             session.execute(
@@ -72,7 +71,7 @@ def _one_at_a_time(flow: str, settings: Settings) -> Iterator[None]:
         session.commit()
         if died.len():
             _tell_prefect(died.to_list())
-        yield
+        yield turn
 
 
 def _tell_prefect(died: Sequence[str]) -> None:

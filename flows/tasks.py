@@ -11,12 +11,12 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.futures import PrefectFuture, as_completed
 from prefect.tasks import Task, exponential_backoff
-from sqlalchemy.exc import DBAPIError, OperationalError
 
 from flows import pipeline as work
+from flows.io import steady
 from flows.progress import Meter, current
 from flows.report import RunReport, counted, first_line
-from schemas.errors import OpsmartError, WarehouseError
+from schemas.errors import OpsmartError
 
 WORKERS = 2
 """Tasks at a time: Polars and PostgreSQL use more cores by themselves, and each chunk may fill its memory limit."""
@@ -27,21 +27,15 @@ NIGHT_LIMIT_S = 12 * 3600.0
 BACKFILL_LIMIT_S = 7 * 24 * 3600.0
 """Of a backfill, which the night need not wait for."""
 
-RETRIES = 2
-FIRST_DELAY_S = 2.0
-
 
 def is_passing(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
-    """Whether a failure may pass by itself: a lost connection does, a wrong file does not."""
-    error = state.result(raise_on_failure=False)
-    return isinstance(error, (WarehouseError, OperationalError, ConnectionError, TimeoutError)) or (
-        isinstance(error, DBAPIError) and error.connection_invalidated
-    )
+    """Whether a failure may pass by itself."""
+    return steady.is_passing(state.result(raise_on_failure=False))
 
 
 ONCE_MORE: dict[str, Any] = {
-    "retries": RETRIES,
-    "retry_delay_seconds": exponential_backoff(FIRST_DELAY_S),
+    "retries": steady.RETRIES,
+    "retry_delay_seconds": exponential_backoff(steady.FIRST_DELAY_S),
     "retry_condition_fn": is_passing,
     # A load that Prefect believes done already would leave the mart as it is (a rerun after a restore, say).
     "cache_policy": NO_CACHE,

@@ -38,6 +38,10 @@ class WarehouseError(OpsmartError):
     """The warehouse cannot be reached or refuses."""
 
 
+class TurnLostError(OpsmartError):
+    """Another run of the flow goes on in this one's place."""
+
+
 class LakeError(OpsmartError):
     """The lake cannot be read or written."""
 

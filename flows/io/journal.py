@@ -7,6 +7,7 @@ from datetime import datetime
 import polars as pl
 
 from flows.io.gates import GateResult
+from flows.io.steady import steady
 from flows.io.warehouse import Warehouse
 
 
@@ -49,6 +50,7 @@ class Journal:
             )
             session.commit()
 
+    @steady
     def begin(self, flow: str, parameters: str, started_at: datetime) -> None:
         """The run has begun; `parameters` is JSON text."""
         with self._warehouse.session() as session:
@@ -62,6 +64,7 @@ class Journal:
             )
             session.commit()
 
+    @steady
     def end(self, state: str, ended_at: datetime) -> None:
         """The run has ended: ok, partial or failed."""
         with self._warehouse.session() as session:
