@@ -6,19 +6,16 @@ again comes to: the one function from deliveries to tables, applied to fewer of 
 """
 
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import polars as pl
-import psycopg
-from psycopg import sql
 from pydantic import SecretStr
 
 from flows import pipeline, startup
-from flows.io import embedded_server
 from flows.io.current import Everything, current_rows
 from flows.io.lake import Lake
 from flows.io.pull import load_sources
@@ -27,6 +24,7 @@ from flows.io.pull.deliveries import Delivery, deliveries_at
 from flows.io.staging.pseudonym import KEY_FILE
 from flows.io.warehouse import Warehouse, quote
 from flows.report import RunReport
+from flows.scratch import scratch_database
 from flows.settings import Settings
 from schemas.catalog import DATASETS, DIMENSIONS, FACTS
 from schemas.errors import BuildError
@@ -47,7 +45,7 @@ def as_known_at(settings: Settings, moment: datetime, name: str) -> pl.DataFrame
     Raises:
         BuildError: Not everything that had landed can be taken and built again; the message says what and why.
     """
-    with _scratch_database(settings) as url:
+    with scratch_database(settings) as url:
         return known_at(settings, moment, name, url)
 
 
@@ -132,17 +130,3 @@ def _accepted(settings: Settings, moment: datetime, datasets: set[str]) -> dict[
         key = (dataset, slot, revision, content_hash.partition(SEPARATOR)[0])
         found.setdefault(source, {})[key] = landed_at
     return found
-
-
-@contextmanager
-def _scratch_database(settings: Settings) -> Iterator[str]:
-    """An empty database in the embedded server, also where the warehouse is somebody else's; gone afterwards."""
-    server = embedded_server.ensure_running(settings)
-    name = sql.Identifier(f"known_{datetime.now().astimezone():%Y%m%d%H%M%S%f}")
-    owner = sql.Identifier(embedded_server.ROLES["loader"])
-    with psycopg.connect(server.url("admin", "postgres"), autocommit=True) as connection:
-        connection.execute(sql.SQL("create database {} template template0 owner {}").format(name, owner))
-        try:
-            yield server.url("loader", name.as_string().strip('"'))
-        finally:
-            connection.execute(sql.SQL("drop database {} with (force)").format(name))

@@ -4,15 +4,15 @@ Flows call these as tasks; nothing here knows Prefect.
 """
 
 import json
-import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing as closing_connections
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -23,16 +23,17 @@ from flows.io.build import chunks, dirty_slices
 from flows.io.checks import Difference, differences
 from flows.io.journal import Journal
 from flows.io.lake import Lake
+from flows.io.publish import Forecast
 from flows.io.pull import landed_again, load_sources, pull
 from flows.io.pull.deliveries import Delivery
 from flows.io.repair import Repair
-from flows.io.span import Span, to_mark
+from flows.io.span import Span, to_build, to_mark
 from flows.io.staging.pseudonym import pseudonymiser
 from flows.io.steady import steady
 from flows.io.tables import Advance, TableBuilder
-from flows.io.take import TakenExtract, Taker
+from flows.io.take import SETTLED, TakenExtract, Taker, sweep
 from flows.io.warehouse import ACCEPT_LOCK, Warehouse
-from flows.report import BuiltTable, PlannedPull, PlannedTable, RunReport
+from flows.report import BuiltTable, RunReport
 from flows.settings import Settings
 from schemas.catalog import DIMENSIONS, FACTS
 from schemas.errors import OpsmartError, SourceError
@@ -41,8 +42,6 @@ from schemas.source import Source
 
 AT_ONCE = 2
 """Deliveries of a source in work: while PostgreSQL accepts one, Polars stages the next."""
-
-_SETTLED = ("accepted", "blocked", "superseded")
 
 Built = BuiltTable
 
@@ -98,9 +97,10 @@ def kept_open(settings: Settings) -> Iterator[None]:
 class Pipeline:
     """What flows do, step by step."""
 
-    def __init__(self, settings: Settings, warehouse: Warehouse) -> None:
+    def __init__(self, settings: Settings, warehouse: Warehouse, lake: Lake | None = None) -> None:
+        """`lake` is the settings', unless another one is given."""
         self._settings, self._warehouse = settings, warehouse
-        self._lake, self._work = Lake(settings.lake), settings.home / "work"
+        self._lake, self._work = lake or Lake(settings.lake), settings.home / "work"
         self._journal, self._report = Journal(warehouse, "unrecorded"), RunReport("unrecorded")
         self._staging, self._building = threading.Lock(), threading.Lock()
         self._broken: dict[str, SourceError] = {}
@@ -141,8 +141,7 @@ class Pipeline:
         unchanged, and what was taken already is taken once more, as a new landing, if the source now maps it
         differently.
         """
-        self._sweep()
-        self._keep_books()
+        self._tidy()
         for name, broken in self._broken.items():
             self._report.add_problem(name, str(broken))
         for name, source in self._sources.items():
@@ -159,11 +158,19 @@ class Pipeline:
         return sorted(sizes, key=lambda name: -sizes[name])
 
     def _found(
-        self, source: Source, span: Span | None, *, with_queries: bool, repull: bool, only_look: bool = False
+        self, source: Source, span: Span | None, *, with_queries: bool, repull: bool, beside: Path | None = None
     ) -> list[Delivery]:
-        """Deliveries of a source that are to be taken."""
+        """Deliveries of a source that are to be taken; with `beside` they are only looked at."""
+        only_look = beside is not None
         try:
-            pulled = pull(source, self._settings, with_queries=with_queries, reread=repull, only_look=only_look)
+            pulled = pull(
+                source,
+                self._settings,
+                with_queries=with_queries,
+                reread=repull,
+                only_look=only_look,
+                beside=beside,
+            )
         except OpsmartError as failed:
             self._report.add_problem(source.name, str(failed))
             return []
@@ -187,24 +194,10 @@ class Pipeline:
         return found
 
     @steady
-    def _sweep(self) -> None:
-        """Remove what a killed run left of deliveries that nobody will take again."""
-        left = {int(path.name.removeprefix("extract-")): path for path in self._work.glob("extract-*")}
-        if not left:
-            return
+    def _tidy(self) -> None:
+        """Remove what a killed run left, and have the ledger know of which streams closed periods are adjusted."""
         with self._warehouse.session() as session:
-            pending = session.fetch(
-                "select extract_id from ops.extract where extract_id = any($1) and state <> all($2)",
-                list(left),
-                list(_SETTLED),
-            )["extract_id"]
-        for extract_id in left.keys() - set(pending):
-            shutil.rmtree(left[extract_id], ignore_errors=True)
-
-    @steady
-    def _keep_books(self) -> None:
-        """Have the ledger know of which streams closed periods are adjusted."""
-        with self._warehouse.session() as session:
+            sweep(session, self._work)
             dirty.keep_books(session, self._lake, self._sources)
             session.commit()
 
@@ -216,7 +209,7 @@ class Pipeline:
             known = session.fetch(
                 "select dataset, slot, revision, content_hash from ops.extract where source = $1 and state = any($2)",
                 deliveries[0].source,
-                list(_SETTLED),
+                list(SETTLED),
             )
         settled = set(known.iter_rows())
         return [d for d in deliveries if (d.dataset, d.slot, d.revision, d.content_hash) not in settled]
@@ -251,7 +244,7 @@ class Pipeline:
             # Two runs at once take a delivery once: the second waits, and finds it settled.
             guard.lock(f"opsmart.take.{delivery.source}.{delivery.dataset}.{delivery.slot}.{delivery.content_hash}")
             extract = self._register(taker.source, delivery)
-            if extract.state in _SETTLED:
+            if extract.state in SETTLED:
                 return None
             taken = taker.take(delivery, extract)
         self._report.add_taken([taken])
@@ -329,35 +322,26 @@ class Pipeline:
             dirty.mark_slices(session, to_mark(span.slices(session), reason, everything=everything), reason)
             session.commit()
 
-    def plan_pulls(self, span: Span, *, repull: bool) -> list[PlannedPull]:
-        """What taking a span's deliveries would take. Nothing is landed; databases are not asked."""
-        planned = []
-        for name, source in self._sources.items():
-            if span.source not in (None, name):
-                continue
-            found = self._found(source, span, with_queries=False, repull=repull, only_look=True)
-            for dataset in sorted({delivery.dataset for delivery in found}):
-                own = [delivery for delivery in found if delivery.dataset == dataset]
-                days = [day for delivery in own for day in delivery.period or (delivery.as_of,)]
-                size_mb = sum(delivery.size for delivery in own) / 2**20
-                planned.append(PlannedPull(name, dataset, len(own), min(days), max(days), size_mb))
-        return planned
+    def look(self, span: Span, *, repull: bool, beside: Path) -> dict[str, list[Delivery]]:
+        """What taking a span's deliveries would take, by source. Nothing is landed; databases are not asked.
 
-    def plan_tables(
-        self, span: Span, reason: str, *, everything: bool, advance: Advance = _unwatched
-    ) -> list[PlannedTable]:
-        """What marking and building a span's slices would change. Nothing is marked, judged or published."""
+        The bytes of what has not landed are put into the folder `beside`.
+        """
+        wanted = {name: one for name, one in self._sources.items() if span.source in (None, name)}
+        found = {
+            name: self._found(one, span, with_queries=False, repull=repull, beside=beside)
+            for name, one in wanted.items()
+        }
+        return {name: deliveries for name, deliveries in found.items() if deliveries}
+
+    def planned_slices(self, span: Span, reason: str, *, everything: bool) -> pl.DataFrame:
+        """The slices that a run would mark and build."""
         with self._warehouse.session() as session:
-            slices = span.slices(session)
-        wanted = pl.concat(
-            [to_mark(slices, reason, everything=everything), slices.filter(pl.col("state") == "waiting")]
-        )
-        planned = []
-        for (table,), part in wanted.group_by("fact", maintain_order=True):
-            changes = self._builder(advance).forecast(str(table), part)
-            states = [part.filter(pl.col("state") == state).height for state in ("missing", "stale", "waiting")]
-            planned.append(PlannedTable(str(table), part.height, *states, *astuple(changes)))
-        return planned
+            return to_build(session, span, reason, everything=everything)
+
+    def forecast(self, table: str, slices: pl.DataFrame, mart: Warehouse, advance: Advance = _unwatched) -> Forecast:
+        """What building some slices of a table would change in a mart. Nothing is judged or published."""
+        return self._builder(advance).forecast(table, slices, mart)
 
     def close(self, report: RunReport) -> None:
         """Close the business dates that have ended, and name what is held back."""

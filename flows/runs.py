@@ -10,7 +10,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from flows import pipeline as work
-from flows import startup
+from flows import rehearsal, startup
 from flows.io.prefect_server import PrefectServer, PrefectServerError
 from flows.io.span import Span
 from flows.io.turn import Turn
@@ -100,12 +100,7 @@ def planned(
     pulls: bool = False,
 ) -> State[Any]:
     """What a run would pull and build, and how many rows would change. It is not recorded: nothing is changed."""
-    report = RunReport(flow)
-    with work.open(settings) as pipeline:
-        pipeline.watch(report)
-        if pulls:
-            report.pulls += pipeline.plan_pulls(span, repull=repull)
-        report.planned += pipeline.plan_tables(span, reason, everything=everything)
+    report = rehearsal.plan(flow, settings, span, reason, everything=everything, pulls=pulls, repull=repull)
     current().finish(report)
     return final_state(report)
 

@@ -1,6 +1,7 @@
 """Prefect tasks: each wraps one plain function of the pipeline; retries, time limits and tags live only here."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from contextvars import copy_context
 from typing import Any
 from uuid import UUID
@@ -9,6 +10,7 @@ from prefect import task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.exceptions import PrefectHTTPStatusError
 from prefect.futures import PrefectFuture, as_completed
 from prefect.tasks import Task, exponential_backoff
 
@@ -93,10 +95,14 @@ def _meter(title: str, work_ahead: "work.Workload") -> Meter:
     def tell(share: float, text: str) -> None:
         current().advance(share, text)
         percent = round(100 * share, 1)
-        if artifact:
-            update_progress_artifact(artifact_id=artifact[0], progress=percent, description=text)
-        elif isinstance(made := create_progress_artifact(progress=percent, key=title.lower(), description=text), UUID):
-            artifact.append(made)
+        # Not worth failing for: the next word comes in a moment.
+        with suppress(PrefectHTTPStatusError):
+            if artifact:
+                update_progress_artifact(artifact_id=artifact[0], progress=percent, description=text)
+            elif isinstance(
+                made := create_progress_artifact(progress=percent, key=title.lower(), description=text), UUID
+            ):
+                artifact.append(made)
 
     # Told by threads of the step's own, which do not know the flow run.
     return Meter(title, work_ahead.parts, work_ahead.weight, lambda *so_far: context.run(tell, *so_far))

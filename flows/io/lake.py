@@ -174,6 +174,19 @@ class Lake:
         return frame.with_columns(pl.lit(None, dtype=dtype).alias(name) for name, dtype in missing.items())
 
 
+class Overlay(Lake):
+    """A lake of its own laid over another one, which is only read."""
+
+    def __init__(self, below: Lake, root: Path | str) -> None:
+        super().__init__(root)
+        self._below = below
+
+    def scan(self, dataset: Dataset, months: Iterable[str] | None = None) -> pl.LazyFrame:
+        """Rows of both."""
+        wanted = None if months is None else list(months)
+        return pl.concat([self._below.scan(dataset, wanted), super().scan(dataset, wanted)], how="diagonal")
+
+
 def months_between(first: date, last: date) -> list[str]:
     """Partitions from one day to another, as `2026-03`."""
     count = (last.year - first.year) * 12 + last.month - first.month

@@ -169,6 +169,8 @@ class PrefectServer:
             "PREFECT_API_AUTH_STRING": self._login(),
             "PREFECT_LOGGING_CONFIG_PATH": str(self.folder / "client_logging.yml"),
             "PREFECT_CLI_PROMPT": "false",
+            # What the server answers while its database restarts.
+            "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",
             "DO_NOT_TRACK": "1",
         }
 

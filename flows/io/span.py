@@ -113,3 +113,15 @@ def to_mark(slices: pl.DataFrame, reason: str, *, everything: bool) -> pl.DataFr
     if everything and not slices.filter((pl.col("state") == "waiting") & (pl.col("reason") == reason)).height:
         states += ["published", "blocked"]
     return slices.filter(pl.col("state").is_in(states))
+
+
+def to_build(session: Session, span: Span, reason: str, *, everything: bool) -> pl.DataFrame:
+    """Slices that a run would build: those that it marks, and what waits anyway of its tables.
+
+    A run that takes deliveries, of real days, brings dimensions up to date too.
+    """
+    is_always = span.start == date.min and span.end == date.max
+    tables = {table.name: table for table in (*span.tables, *(() if is_always else DIMENSIONS.values()))}
+    marked = to_mark(span.slices(session), reason, everything=everything)
+    known = pl.concat([slices_of(session, table) for table in tables.values()])
+    return pl.concat([marked, known.filter(pl.col("state") == "waiting")]).unique(maintain_order=True)

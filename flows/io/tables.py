@@ -144,20 +144,20 @@ class TableBuilder:
         transform = transform_of(f"transforms.dimensions.{dimension.name}", dimension.name)
         return whole_table(transform(**inputs, **options), dimension.contract, dimension.name).collect()
 
-    def forecast(self, table: str, slices: pl.DataFrame) -> Forecast:
-        """What building some slices (source, day) would change; nothing is judged, nothing is written."""
+    def forecast(self, table: str, slices: pl.DataFrame, mart: Warehouse) -> Forecast:
+        """What building some slices (source, day) would change in a mart; nothing is judged, nothing is written."""
         wanted = slices.select("source", "day", generation=pl.lit(0, pl.Int64))
-        with self._warehouse.session() as session:
+        with self._warehouse.session() as session, mart.session() as published:
             if table in DIMENSIONS:
                 rows, target = self._dimension_rows(session, DIMENSIONS[table]), _target(DIMENSIONS[table])
-                return forecast(session, target, [compare(session, target, ALL_SOURCES, rows, wanted)])
+                return forecast(published, target, [compare(published, target, ALL_SOURCES, rows, wanted)])
             fact, compared = FACTS[table], []
             builder = FactBuilder(session, self._lake, fact, self._reporting_currency)
             for chunk in whole_chunks(session, fact, wanted):
                 rows, _ = builder.build(chunk)
-                compared.append(compare(session, _target(fact), chunk.source, rows, chunk.slices))
+                compared.append(compare(published, _target(fact), chunk.source, rows, chunk.slices))
                 self._advance(chunk.row_count, rows.height)
-            return forecast(session, _target(fact), compared)
+            return forecast(published, _target(fact), compared)
 
     def _dimension_input(self, session: Session, dimension: Dimension, name: str) -> pl.LazyFrame:
         match name:

@@ -17,10 +17,25 @@ from flows.io.ledger import Extract
 from flows.io.pull.deliveries import Delivery
 from flows.io.replay import CLAIMING, take_held, withheld
 from flows.io.stage import Staged, stage
-from flows.io.warehouse import Warehouse
+from flows.io.warehouse import Session, Warehouse
 from schemas.catalog import DATASETS
 from schemas.errors import ExtractError, SourceError
 from schemas.source import Source, SourceDataset
+
+SETTLED = ("accepted", "blocked", "superseded")
+"""States of deliveries that need not be taken."""
+
+
+def sweep(session: Session, work: Path) -> None:
+    """Remove what a killed run left of deliveries that nobody will take again."""
+    left = {int(path.name.removeprefix("extract-")): path for path in work.glob("extract-*")}
+    if not left:
+        return
+    pending = session.fetch(
+        "select extract_id from ops.extract where extract_id = any($1) and state <> all($2)", list(left), list(SETTLED)
+    )["extract_id"]
+    for extract_id in left.keys() - set(pending):
+        shutil.rmtree(left[extract_id], ignore_errors=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,19 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import date
 from pathlib import Path
 
 import pytest
 
-from flows import pipeline
+from flows import pipeline, rehearsal
+from flows.io.embedded_server import Server
 from flows.io.span import Span
 from flows.report import BuiltTable, PlannedTable, RunReport
-from flows.settings import child_environment
+from flows.settings import Settings, child_environment
+from tests.conftest import fresh_database
 from tests.night import run_span
 from tests.shop import EVERY_TABLE, Shop
 
@@ -46,13 +50,21 @@ def everything(shop: Shop) -> dict[str, object]:
     return found
 
 
-def plan(shop: Shop, span: Span, *, all_of_it: bool = False, repull: bool = False) -> RunReport:
-    report = RunReport("plan")
-    with pipeline.open(shop.settings) as pipe:
-        pipe.watch(report)
-        report.pulls = pipe.plan_pulls(span, repull=repull)
-        report.planned = pipe.plan_tables(span, "test", everything=all_of_it)
-    return report
+Plan = Callable[..., RunReport]
+
+
+@pytest.fixture
+def plan(server: Server) -> Plan:
+    """A plan of what a backfill of a span would do."""
+
+    def plan(shop: Shop, span: Span, *, all_of_it: bool = False, repull: bool = False) -> RunReport:
+        def scratch(_: Settings) -> AbstractContextManager[str]:
+            return fresh_database(server)
+
+        given = {"everything": all_of_it, "repull": repull}
+        return rehearsal.plan("backfill", shop.settings, span, "test", scratch=scratch, **given)
+
+    return plan
 
 
 def rebuild(shop: Shop) -> BuiltTable:
@@ -67,7 +79,7 @@ def planned(report: RunReport, table: str) -> PlannedTable:
     return found
 
 
-def test_a_backfill_takes_what_speaks_for_its_days_and_the_night_the_rest(months: Shop) -> None:
+def test_a_backfill_takes_what_speaks_for_its_days_and_the_night_the_rest(months: Shop, plan: Plan) -> None:
     assert {(pull.dataset, pull.deliveries) for pull in plan(months, MARCH).pulls} == {
         ("purchase_order_line", 1), ("goods_receipt", 1)
     }  # fmt: skip
@@ -81,7 +93,7 @@ def test_a_backfill_takes_what_speaks_for_its_days_and_the_night_the_rest(months
     assert len(months.fetch(LINES)) == 15
 
 
-def test_source_dataset_and_fact_narrow_a_backfill_down(months: Shop) -> None:
+def test_source_dataset_and_fact_narrow_a_backfill_down(months: Shop, plan: Plan) -> None:
     months.source("other", gl_entry="delta")
     months.land("gl_entry", "2026-03-20", {}, source="other")
     for narrow, taken in (
@@ -99,7 +111,7 @@ def test_source_dataset_and_fact_narrow_a_backfill_down(months: Shop) -> None:
     assert months.fetch("select count(*) from mart.fct_goods_receipt") == [(3,)]
 
 
-def test_by_default_only_what_is_missing_or_stale_is_built(months: Shop) -> None:
+def test_by_default_only_what_is_missing_or_stale_is_built(months: Shop, plan: Plan) -> None:
     months.good_night()
     stale, missing = "2026-03-02", "2026-03-04"
     with months.warehouse.session() as session:
@@ -118,7 +130,33 @@ def test_by_default_only_what_is_missing_or_stale_is_built(months: Shop) -> None
     assert run_span(months.settings, MARCH).is_empty
 
 
-def test_a_plan_says_what_changes_and_changes_nothing(months: Shop) -> None:
+def test_a_plan_says_what_pending_deliveries_would_change(months: Shop, plan: Plan) -> None:
+    months.good_night()
+    months.source(purchase_order_line="delta", goods_receipt="append", site="snapshot")
+    # two rows that change, one of a day outside the span, a new one, and one that is withdrawn
+    changed = [
+        {"po_id": po, "ordered_on": day, "ordered_qty": 6}
+        for po, day in (("P3-1", "2026-03-01"), ("P4-1", "2026-04-01"))
+    ]
+    withdrawn = {"po_id": "P3-3", "ordered_on": "2026-03-03", "is_deleted": "true"}
+    months.land("purchase_order_line", "2026-03-30", *changed, {"po_id": "P9", "ordered_on": "2026-03-09"}, withdrawn)
+    months.land("site", "2026-03-30", {})
+    months.land_bytes("goods_receipt", "2026-03-30", b"no such column\n1\n")
+    before = everything(months)
+    report = plan(months, MARCH)
+    assert everything(months) == before
+    entry = planned(report, FACT)
+    assert (entry.rows_added, entry.rows_removed, entry.rows_changed) == (1, 1, 2)
+    assert [note.split(":")[0] for note in report.notes] == ["shop.goods_receipt 2026-03-30 would be blocked"]
+    built = {one.table: one for one in run_span(months.settings, MARCH).built}
+    assert set(built) == {one.table for one in report.planned}
+    for table, one in built.items():
+        said = planned(report, table)
+        assert one.rows_added == said.rows_added + said.rows_changed, table
+        assert one.rows_removed == said.rows_removed + said.rows_changed, table
+
+
+def test_a_plan_says_what_changes_and_changes_nothing(months: Shop, plan: Plan) -> None:
     months.good_night()
     with months.warehouse.session() as session:
         # a row that differs, one that is not there, one that should not be, and one filed under another day
@@ -133,12 +171,13 @@ def test_a_plan_says_what_changes_and_changes_nothing(months: Shop) -> None:
     assert everything(months) == before
     assert ("goods_receipt", 2) in {(pull.dataset, pull.deliveries) for pull in report.pulls}
     entry = planned(report, FACT)
-    assert (entry.rows_added, entry.rows_removed, entry.rows_changed, entry.rows_unchanged) == (2, 1, 2, 1)
+    assert (entry.rows_added, entry.rows_removed, entry.rows_changed, entry.rows_unchanged) == (2, 1, 3, 0)
+    (receipts,) = (one for one in report.planned if one.table == "fct_goods_receipt")
+    assert (receipts.rows_added, receipts.rows_changed) == (1, 0)
     # what it said comes true
-    (months.settings.landing / "shop" / "goods_receipt" / "2026-03-21.csv").unlink()
     (built,) = (b for b in run_span(months.settings, MARCH, everything=True).built if b.table == FACT)
     assert built.slices == entry.slices
-    assert (built.rows_added, built.rows_removed) == (2 + 2, 1 + 2)
+    assert (built.rows_added, built.rows_removed) == (2 + 3, 1 + 3)
     assert months.fetch(LINES) == sorted((f"P{m}-{n}", 5) for m in (2, 3, 4) for n in range(1, 6))
 
 
@@ -227,7 +266,7 @@ def test_repull_takes_once_more_what_is_mapped_differently(months: Shop) -> None
     assert months.night().is_empty
 
 
-def test_a_rebuild_takes_up_the_whole_table_and_touches_no_source(months: Shop) -> None:
+def test_a_rebuild_takes_up_the_whole_table_and_touches_no_source(months: Shop, plan: Plan) -> None:
     months.good_night()
     with months.warehouse.session() as session:
         session.execute(f"update mart.{FACT} set row_hash = 0 where po_id in ('P2-1', 'P4-1')")

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 from flows.io.pull.again import landed_again
 from flows.io.pull.database import pull_queries
@@ -46,6 +47,7 @@ def pull(
     with_queries: bool = True,
     reread: bool = False,
     only_look: bool = False,
+    beside: Path | None = None,
 ) -> Pulled:
     """Land what is new and list the source's deliveries. An unchanged file costs a stat, a query is run each time.
 
@@ -56,12 +58,13 @@ def pull(
         with_queries: Whether to ask databases too.
         reread: Whether to read files again that look unchanged.
         only_look: Whether to land nothing: the deliveries are listed as if it had landed; their bytes may not be there.
+        beside: A folder that gets the bytes which are only looked at, so that they can be read.
 
     Raises:
         SourceError: The source folder is wrong.
         StorageError: The store cannot be written.
     """
-    store = Glance(settings.landing) if only_look else Store(settings.landing)
+    store = Glance(settings.landing, beside) if only_look else Store(settings.landing)
     moment = now or datetime.now(UTC)
     secrets = {name: value.get_secret_value() for name, value in settings.secrets.items()}
     with store.opened_log(source.name) as log:

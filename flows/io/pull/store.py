@@ -150,7 +150,17 @@ class Store:
 
 
 class Glance(Store):
-    """A store that is looked at only: nothing is copied, nothing is noted, nothing is locked."""
+    """A store that is looked at only: nothing is noted, nothing is locked, new bytes go elsewhere or nowhere."""
+
+    def __init__(self, landing: Path, beside: Path | None = None) -> None:
+        """`beside` is a folder for the bytes that would land; without one their paths name no file."""
+        super().__init__(landing)
+        self._beside = None if beside is None else Store(beside)
+
+    def path(self, sha256: str) -> Path:
+        """Where bytes of that hash are kept, or would be."""
+        known = super().path(sha256)
+        return known if self._beside is None or known.exists() else self._beside.path(sha256)
 
     @contextmanager
     def opened_log(self, source: str) -> Iterator[Log]:
@@ -162,7 +172,7 @@ class Glance(Store):
 
     def put(self, source: IO[bytes], landed_at: datetime) -> Landing:
         """What copying the bytes would give."""
-        return _copied(source, len, landed_at)
+        return _copied(source, len, landed_at) if self._beside is None else self._beside.put(source, landed_at)
 
 
 def _copied(source: IO[bytes], write: Callable[[bytes], int], landed_at: datetime) -> Landing:
