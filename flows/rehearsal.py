@@ -91,18 +91,13 @@ def _stage(settings: Settings, folder: Path, url: str) -> Settings:
 
 
 def _take(rehearsed: Pipeline, found: Mapping[str, list[Delivery]], report: RunReport) -> None:
-    """Take the deliveries; those that would be blocked, or stay pending, are noted."""
+    """Take the deliveries; those that would be blocked, or stay pending, are problems."""
     taken = RunReport("rehearsal")
     rehearsed.watch(taken)
     for source, deliveries in found.items():
         rehearsed.have(source, deliveries)
         rehearsed.take(source)
     report.problems += taken.problems
-    report.notes += [
-        f"{one.source}.{one.dataset} {one.slot} would be {one.state}: {one.message}"
-        for one in taken.taken
-        if one.state != "accepted"
-    ]
 
 
 def _pulls(source: str, deliveries: Sequence[Delivery]) -> list[PlannedPull]:
