@@ -88,11 +88,10 @@ def ensure_running(settings: Settings) -> Server:
             runner = postgres_binaries.find_runner(folder)
             if not data.exists():
                 _create(folder, runner)
-            running, is_new = _start(folder, runner), True
-        else:
-            is_new = False
+            (data / _PREPARED).unlink(missing_ok=True)
+            running = _start(folder, runner)
         # At each start, for a role may have changed its own password and settings.
-        if is_new or not (data / _PREPARED).exists():
+        if not (data / _PREPARED).exists():
             from flows.io import embedded_roles
 
             embedded_roles.prepare(running, {role: _password(folder, role) for role in ROLES})
