@@ -1,12 +1,15 @@
 """Whatever bytes come, by whatever reader: every row is counted, or the file is refused in words. No crash, no hang."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.properties.damaged import READERS, ROWS, Reader, Row, judge, take
+from tests.sources import PO_LINE_SQL, make_source
 
 JUNK = st.sampled_from(
     [
@@ -89,7 +92,51 @@ def test_any_text(name: str) -> None:
     try_text(READERS[name], 10)
 
 
+PIECES = st.sampled_from(
+    ["2026-02-28", "2026-02-30", "20260228", "202602", "31.03.2026", "0000-00-00", "9999-12-31", "_r1", "_r0", "-1",
+     "..", "_r99999999999999999999", "lines", "ü", " ", "\n", "%", ".csv", "²", "٣"]
+)  # fmt: skip
+NAMES = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1, max_size=30),
+    st.lists(PIECES, min_size=1, max_size=5).map("".join),
+).filter(lambda name: name not in (".", "..") and len(name.encode()) < 200)
+SLOTS = r"""
+name: shop
+tables:
+  lines: {path: "*", slot: '(?P<as_of>[\d.-]{6,10})(_r(?P<revision>\d+))?'}
+datasets:
+  purchase_order_line: {mode: delta}
+"""
+
+
+def try_names(cases: int) -> None:
+    """A file of any name speaks for a slot that the ledger can hold, or is said to speak for none."""
+
+    @settings(max_examples=cases, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(st.sets(NAMES, min_size=1, max_size=4))
+    def any_names(names: set[str]) -> None:
+        with TemporaryDirectory() as folder:
+            source = make_source(Path(folder), SLOTS, purchase_order_line=PO_LINE_SQL)
+            for name in names:
+                source.land(name, "x")
+            pulled = source.pull()
+        hidden = {name for name in names if name.startswith(".")}
+        assert {file.name for one in pulled.deliveries for file in one.files} | {*pulled.odd} == names - hidden
+        assert all(one.revision < 2**31 for one in pulled.deliveries)
+
+    any_names()
+
+
+def test_any_names() -> None:
+    try_names(40)
+
+
 SOAK: dict[str, Callable[[Reader, int], None]] = {"damage": try_damage, "text": try_text}
+
+
+@pytest.mark.soak
+def test_soak_names() -> None:
+    try_names(2_000)
 
 
 @pytest.mark.soak

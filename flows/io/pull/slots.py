@@ -11,6 +11,9 @@ from schemas.source import Bounds
 
 _MONTHS_A_QUARTER = 3
 
+MAX_REVISION = 2**31 - 1
+"""What the ledger's integer holds; a larger number in a name is a time stamp or an accident."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Slot:
@@ -27,7 +30,7 @@ def read_slot(name: str, pattern: str) -> Slot | None:
     """The slot in a file's name, or else in its path; None where the pattern finds none.
 
     Raises:
-        ValueError: The pattern matches something that is no date or period.
+        ValueError: The pattern matches something that is no date or period, or a number that no revision has.
     """
     match = re.search(pattern, PurePosixPath(name).name) or re.search(pattern, name)
     if match is None:
@@ -39,8 +42,11 @@ def read_slot(name: str, pattern: str) -> Slot | None:
         if period is None:
             return None
         as_of = period[1]
+    revision = int(groups.get("revision") or 0)
+    if revision > MAX_REVISION:
+        raise ValueError(f"{revision} is no revision")
     said = [groups[group] for group in ("period", "as_of") if groups.get(group)]
-    return Slot(as_of, period, " as of ".join(said), int(groups.get("revision") or 0), groups.get("part") or "")
+    return Slot(as_of, period, " as of ".join(said), revision, groups.get("part") or "")
 
 
 def as_date(text: str) -> date:
