@@ -114,10 +114,13 @@ GOOD_ROWS = {
 """Values of three rows, two of DAY and one of NEXT, where they are not keys."""
 
 
+KEY_PARTS = {pl.String: ["1", "2", "3"], pl.Date: [DAY, DAY, NEXT], pl.Boolean: [False] * 3}
+
+
 def good_rows(fact):
     contract = FACTS[fact].contract
     values = {
-        name: ["1", "2", "3"] if kind == pl.String else [DAY, DAY, NEXT] if kind == pl.Date else [11, 12, 11]
+        name: KEY_PARTS.get(type(kind), [11, 12, 11])
         for name, kind in contract.dtypes().items()
         if name in (*contract.key(), "row_key")
     }
