@@ -66,8 +66,8 @@ def known_at(settings: Settings, moment: datetime, name: str, scratch_url: str) 
             for source, found in deliveries.items():
                 pipe.have(source, found)
                 pipe.take(source)
-            for each in [*pipe.dirty_dimensions(), *(fact for fact in pipe.dirty_facts() if fact == name)]:
-                pipe.build(each)
+            if name in (*pipe.dirty_dimensions(), *pipe.dirty_facts()):
+                pipe.build(name)
         if report.problems:
             raise BuildError(
                 "; ".join(f"{problem.subject}: {problem.message}" for problem in report.problems),
