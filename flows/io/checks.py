@@ -86,7 +86,7 @@ def differences(session: Session, lake: Lake) -> Iterator[Difference]:
 def _lake_gaps(session: Session, lake: Lake, stream: Stream) -> Iterator[LakeGap]:
     dataset = DATASETS[stream.dataset]
     rows = _missing_in_lake(session, lake, stream)
-    if not rows and not dataset.keeps_history:
+    if not rows and not dataset.keeps_history and stream.books_zone is None:
         # A delivery that said nothing new appended nothing.
         return
     accepted = ledger.extracts(session, "stream_id = $1 and state = 'accepted' and rows_accepted > 0", stream.stream_id)
