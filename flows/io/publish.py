@@ -76,11 +76,15 @@ def publish(
             published = _published_among(session, target, pl.concat([among, rows.select(identity)]).unique(), live)
         components, gone_dates = Components.of(session, target.name), None
         new, removed = rows, _NOTHING
-        if published.height or _has_rows(session, target):
+        is_elsewhere = _is_held_elsewhere(session, target, source, live)
+        if published.height or is_elsewhere:
             new = rows.join(published, on=[*identity, "row_hash"], how="anti", maintain_order="left")
             gone = published.join(rows, on=identity, how="anti").select(identity)
             # By identity wherever the table holds it: a row may have moved here from a slice that is built later.
-            outdated = pl.concat([gone, new.select(identity)])
+            replaced = new.select(identity)
+            if not is_elsewhere:
+                replaced = replaced.join(published, on=identity, how="semi")
+            outdated = pl.concat([gone, replaced])
             removed, gone_dates = _delete(session, target, outdated, components.dates)
         stamp = pl.lit(published_at).cast(pl.Datetime("us", "UTC")).alias("published_at")
         session.copy(new.drop(SLICE).with_columns(stamp), target.name, schema="mart")
@@ -193,6 +197,20 @@ def _published_among(session: Session, target: Target, among: pl.DataFrame, slic
         f" inner join pg_temp.wanted_row using ({', '.join(map(quote, target.identity))})"
     )
     return found.filter(pl.col(SLICE).is_in(slices["day"].implode())).drop(SLICE)
+
+
+def _is_held_elsewhere(session: Session, target: Target, source: str, live: pl.DataFrame) -> bool:
+    """Whether rows of the slices may stand in others: what a row has left is dirty until it is built again."""
+    return bool(
+        session.value(
+            "select 1 from ops.dirty_slice as dirty inner join ops.slice as published using (fact, source, day)"
+            " where fact = $1 and source = $2 and dirty.generation > published.generation and published.row_count > 0"
+            " and day <> all($3) limit 1",
+            target.name,
+            source,
+            live["day"].to_list(),
+        )
+    )
 
 
 def _has_rows(session: Session, target: Target) -> bool:
