@@ -84,12 +84,12 @@ def try_text(reader: Reader, cases: int) -> None:
 
 @pytest.mark.parametrize("name", READERS)
 def test_damaged_bytes(name: str) -> None:
-    try_damage(READERS[name], 20)
+    try_damage(READERS[name], 15)
 
 
 @pytest.mark.parametrize("name", READERS)
 def test_any_text(name: str) -> None:
-    try_text(READERS[name], 10)
+    try_text(READERS[name], 6)
 
 
 PIECES = st.sampled_from(
@@ -128,7 +128,7 @@ def try_names(cases: int) -> None:
 
 
 def test_any_names() -> None:
-    try_names(40)
+    try_names(20)
 
 
 SOAK: dict[str, Callable[[Reader, int], None]] = {"damage": try_damage, "text": try_text}
