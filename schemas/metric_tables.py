@@ -1,6 +1,7 @@
 """Tables of the metrics layer: the cards, the sums they are made of, the targets.
 
 mart.dim_metric. Grain: one card.
+mart.dim_metric_side. Grain: metric x numerator or denominator x kind of scope.
 mart.dim_metric_component. Grain: one component, known by its definition; one that no card uses any more stays, for what
 was reported with it.
 mart.dim_metric_target. Grain: metric x scope x member x period x first day.
@@ -47,6 +48,18 @@ class DimMetric(Contract):
     denominator_account_type = c.text("Only accounts of this type", null=True)
     row_hash = dy.Int64(description="Hash of everything else in the row")
     published_at = c.instant("When the card was taken as it is")
+
+
+class DimMetricSide(Contract):
+    """What each scope of a metric is made of: a table of its own, so that queries of mart.v_metric are planned well."""
+
+    metric_key = c.durable_key("Metric", "dim_metric", key=True)
+    is_numerator = dy.Bool(description="Numerator, or denominator", metadata={"key": True})
+    scope = c.text("Kind of scope that it is shown by", key=True)
+    metric_id = c.text("Id of the metric")
+    component_key = c.durable_key("Component", "dim_metric_component")
+    time_rule = c.text("How its days become periods: sum, last, average, none")
+    account_type = c.text("Only accounts of this type", null=True)
 
 
 class DimMetricComponent(Contract):
@@ -100,6 +113,7 @@ class FctMetricComponent(Contract):
 METRIC_TABLES: dict[str, type[Contract]] = {
     "dim_metric_component": DimMetricComponent,
     "dim_metric": DimMetric,
+    "dim_metric_side": DimMetricSide,
     "dim_metric_target": DimMetricTarget,
     "fct_metric_component": FctMetricComponent,
 }

@@ -103,6 +103,8 @@ def _keep(warehouse: Warehouse, new: Sequence[Component], now: datetime) -> dict
                 " on conflict (component_key) do update set is_current = true, published_at = excluded.published_at",
                 now,
             )
+            # Without statistics of so many new rows, mart.v_metric would be planned badly.
+            session.execute("analyze mart.fct_metric_component")
         session.commit()
     return failed
 
@@ -129,6 +131,9 @@ def _take_cards(warehouse: Warehouse, cards: pl.DataFrame, refused: frozenset[st
         if gone.height + new.height:
             session.execute("delete from mart.dim_metric where metric_key = any($1)", gone["metric_key"].to_list())
             session.copy(new, "dim_metric", schema="mart")
+            session.execute("delete from mart.dim_metric_side")
+            session.execute(_SIDES)
+            session.execute("analyze mart.dim_metric_side")
             unused = session.fetch(_UNUSED)["component_key"].to_list()
             give_up(session, unused)
         if not targets.equals(_held_targets(session)):
@@ -136,6 +141,21 @@ def _take_cards(warehouse: Warehouse, cards: pl.DataFrame, refused: frozenset[st
             session.copy(targets, "dim_metric_target", schema="mart")
         session.commit()
 
+
+_SIDES = """
+insert into mart.dim_metric_side (metric_key, metric_id, is_numerator, scope, component_key, time_rule, account_type)
+select
+    card.metric_key, card.metric_id, side.is_numerator, shown.scope, side.component_key, side.time_rule,
+    side.account_type
+from mart.dim_metric as card
+cross join lateral unnest(string_to_array(card.scopes, ',')) as shown (scope)
+cross join lateral (
+    values
+    (true, card.numerator_key, card.numerator_time, card.numerator_account_type),
+    (false, card.denominator_key, card.denominator_time, card.denominator_account_type)
+) as side (is_numerator, component_key, time_rule, account_type)
+where side.component_key is not null
+"""
 
 _UNUSED = """
 select component_key

@@ -19,30 +19,7 @@
 -- ytd_value: The metric from the beginning of the year to the end of the period
 -- is_complete: The newest delivery speaks for the end of the period or later
 -- published_at: When the older of its facts was published last
-with side as not materialized (
-    select
-        card.metric_id,
-        true as is_numerator,
-        card.numerator_key as component_key,
-        card.numerator_time as time_rule,
-        card.numerator_account_type as account_type,
-        shown.scope
-    from mart.dim_metric as card
-    cross join lateral unnest(string_to_array(card.scopes, ',')) as shown (scope)
-    union all
-    select
-        card.metric_id,
-        false as is_numerator,
-        card.denominator_key as component_key,
-        card.denominator_time as time_rule,
-        card.denominator_account_type as account_type,
-        shown.scope
-    from mart.dim_metric as card
-    cross join lateral unnest(string_to_array(card.scopes, ',')) as shown (scope)
-    where card.denominator_key is not null
-),
-
-taken as (
+with taken as (
     select distinct
         held.component_key,
         held.site_key,
@@ -51,7 +28,7 @@ taken as (
     where
         held.known_to is null
         and held.component_key in (
-            select side.component_key from side
+            select side.component_key from mart.dim_metric_side as side
             where side.time_rule in ('last', 'average')
         )
 ),
@@ -95,7 +72,7 @@ leaf as not materialized (
         held.account_key,
         held.item_key,
         held.value
-    from side
+    from mart.dim_metric_side as side
     inner join mart.fct_metric_component as held on side.component_key = held.component_key
     where held.known_to is null and side.time_rule in ('sum', 'none')
     union all
@@ -114,7 +91,7 @@ leaf as not materialized (
         held.account_key,
         held.item_key,
         held.value
-    from side
+    from mart.dim_metric_side as side
     inner join standing on side.component_key = standing.component_key
     inner join mart.fct_metric_component as held
         on
@@ -390,84 +367,71 @@ compared as (
     window by_period as (partition by metric_id, scope, scope_key, period order by period_start)
 ),
 
-member as (
+account_type as (
     select
-        'site' as scope,
-        site_key as scope_key,
-        site_id as scope_id,
-        name
-    from mart.dim_site
-    union all
-    select
-        'supplier' as scope,
-        supplier_key as scope_key,
-        supplier_id as scope_id,
-        name
-    from mart.dim_supplier
-    union all
-    select
-        'work_center' as scope,
-        work_center_key as scope_key,
-        work_center_id as scope_id,
-        name
-    from mart.dim_work_center
-    union all
-    select
-        'cost_center' as scope,
-        cost_center_key as scope_key,
-        cost_center_id as scope_id,
-        name
-    from mart.dim_cost_center
-    union all
-    select
-        'item' as scope,
-        item_key as scope_key,
-        item_id as scope_id,
-        name
-    from mart.dim_item
-    union all
-    select
-        'account_type' as scope,
-        hashtextextended(coalesce(account_type, ''), 0) as scope_key,
-        coalesce(account_type, '') as scope_id,
-        coalesce(account_type, 'unknown') as name
+        account_type as scope_id,
+        hashtextextended(account_type, 0) as scope_key
     from mart.dim_account
+    where account_type is not null
     group by account_type
+),
+
+-- each by its primary key, so that a bad estimate of the rows costs little
+named as (
+    select
+        compared.*,
+        coalesce(
+            site.site_id, supplier.supplier_id, work_center.work_center_id, cost_center.cost_center_id, item.item_id,
+            account_type.scope_id, ''
+        ) as scope_id,
+        coalesce(
+            site.name, supplier.name, work_center.name, cost_center.name, item.name, account_type.scope_id,
+            case compared.scope when 'company' then 'company' else 'unknown' end
+        ) as scope_name
+    from compared
+    left join mart.dim_site as site on compared.scope = 'site' and compared.scope_key = site.site_key
+    left join mart.dim_supplier as supplier
+        on compared.scope = 'supplier' and compared.scope_key = supplier.supplier_key
+    left join mart.dim_work_center as work_center
+        on compared.scope = 'work_center' and compared.scope_key = work_center.work_center_key
+    left join mart.dim_cost_center as cost_center
+        on compared.scope = 'cost_center' and compared.scope_key = cost_center.cost_center_key
+    left join mart.dim_item as item on compared.scope = 'item' and compared.scope_key = item.item_key
+    left join account_type on compared.scope = 'account_type' and compared.scope_key = account_type.scope_key
 )
 
 select
-    compared.metric_key,
-    compared.metric_id,
-    compared.scope,
-    compared.scope_key,
-    coalesce(member.scope_id, '') as scope_id,
-    coalesce(member.name, case compared.scope when 'company' then 'company' else 'unknown' end) as scope_name,
-    compared.period,
-    compared.period_start,
-    compared.period_end,
-    compared.numerator,
-    compared.denominator,
-    compared.value,
+    named.metric_key,
+    named.metric_id,
+    named.scope,
+    named.scope_key,
+    named.scope_id,
+    named.scope_name,
+    named.period,
+    named.period_start,
+    named.period_end,
+    named.numerator,
+    named.denominator,
+    named.value,
     goal.target,
     case
-        when compared.value is null or goal.target is null then null
-        when compared.value < goal.red_below or compared.value > goal.red_above then 'red'
-        when compared.direction = 'higher' and compared.value < goal.target then 'amber'
-        when compared.direction = 'lower' and compared.value > goal.target then 'amber'
+        when named.value is null or goal.target is null then null
+        when named.value < goal.red_below or named.value > goal.red_above then 'red'
+        when named.direction = 'higher' and named.value < goal.target then 'amber'
+        when named.direction = 'lower' and named.value > goal.target then 'amber'
         else 'green'
     end as status,
-    compared.prior_value,
-    compared.ytd_numerator,
-    compared.ytd_denominator,
-    compared.ytd_value,
-    compared.period_end <= (
+    named.prior_value,
+    named.ytd_numerator,
+    named.ytd_denominator,
+    named.ytd_value,
+    named.period_end <= (
         select max(extract.as_of)
         from ops.extract
         where extract.state = 'accepted'
     ) as is_complete,
-    compared.published_at
-from compared
-left join member on compared.scope = member.scope and compared.scope_key = member.scope_key
+    named.published_at
+from named
 left join lateral (
     select
         aim.target,
@@ -475,12 +439,12 @@ left join lateral (
         aim.red_above
     from mart.dim_metric_target as aim
     where
-        aim.metric_key = compared.metric_key
-        and aim.scope = compared.scope
-        and aim.scope_id in ('', member.scope_id)
-        and aim.period in ('', compared.period)
-        and aim.valid_from <= compared.period_end
-        and compared.period_end < aim.valid_to
+        aim.metric_key = named.metric_key
+        and aim.scope = named.scope
+        and aim.scope_id in ('', named.scope_id)
+        and aim.period in ('', named.period)
+        and aim.valid_from <= named.period_end
+        and named.period_end < aim.valid_to
     order by aim.scope_id desc, aim.period desc, aim.valid_from desc
     limit 1
 ) as goal on true

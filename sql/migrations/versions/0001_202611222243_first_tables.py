@@ -1,13 +1,13 @@
 """first tables.
 
-Revision: 0001_202611222215, after nothing
+Revision: 0001_202611222243, after nothing
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0001_202611222215"
+revision = "0001_202611222243"
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -2369,6 +2369,37 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("cost_center_key", "valid_from", name="dim_cost_center_history_pkey"),
         schema="mart",
         comment="Cost centres as they were; valid from valid_from until before valid_to.",
+    )
+    op.create_table(
+        "dim_metric_side",
+        sa.Column("metric_key", sa.BigInteger(), autoincrement=False, nullable=False, comment="Metric"),
+        sa.Column(
+            "is_numerator", sa.Boolean(), autoincrement=False, nullable=False, comment="Numerator, or denominator"
+        ),
+        sa.Column(
+            "scope",
+            sa.Text(collation="C"),
+            autoincrement=False,
+            nullable=False,
+            comment="Kind of scope that it is shown by",
+        ),
+        sa.Column("metric_id", sa.Text(), autoincrement=False, nullable=False, comment="Id of the metric"),
+        sa.Column("component_key", sa.BigInteger(), autoincrement=False, nullable=False, comment="Component"),
+        sa.Column(
+            "time_rule",
+            sa.Text(),
+            autoincrement=False,
+            nullable=False,
+            comment="How its days become periods: sum, last, average, none",
+        ),
+        sa.Column("account_type", sa.Text(), autoincrement=False, nullable=True, comment="Only accounts of this type"),
+        sa.ForeignKeyConstraint(
+            ["component_key"], ["mart.dim_metric_component.component_key"], name="dim_metric_side_component_key_fkey"
+        ),
+        sa.ForeignKeyConstraint(["metric_key"], ["mart.dim_metric.metric_key"], name="dim_metric_side_metric_key_fkey"),
+        sa.PrimaryKeyConstraint("metric_key", "is_numerator", "scope", name="dim_metric_side_pkey"),
+        schema="mart",
+        comment="What each scope of a metric is made of: a table of its own, so that queries of mart.v_metric are planned well.",
     )
     op.create_table(
         "dim_metric_target",
