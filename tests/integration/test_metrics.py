@@ -153,7 +153,7 @@ def test_verify_notices_sums_that_are_not_the_facts_and_mends_them(filled: Shop)
     for statement in (
         "update mart.fct_metric_component set value = value + 1",
         "delete from mart.fct_metric_component where date = '2026-03-18'",
-        "update mart.fct_metric_component set date = date + 1",
+        "update mart.fct_metric_component set date = date + 100",
     ):
         with filled.warehouse.session() as session:
             assert session.execute(statement)
