@@ -23,7 +23,7 @@ from schemas.errors import BuildError
 from schemas.registry import UNDATED, Closing, Dimension, Driving, Fact, Linked, LookBack, Reference, Whole
 from transforms.common.keys import hash_columns
 
-CHUNK_ROWS = 500_000
+CHUNK_ROWS = 250_000
 """Driving rows that a chunk reads: bounds the memory of a build, unless one day alone has more."""
 
 PART_ROWS = 250_000
