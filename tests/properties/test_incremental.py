@@ -13,6 +13,7 @@ from polars.testing import assert_frame_equal
 import samples
 from flows import pipeline
 from flows.io import embedded_server
+from flows.io.metrics import Components
 from flows.io.warehouse import Warehouse
 from flows.settings import Settings, load_settings
 from schemas.catalog import DIMENSIONS, FACTS
@@ -41,7 +42,10 @@ def _warehouse(settings: Settings) -> Warehouse:
 
 
 def _mart(settings: Settings) -> dict[str, pl.DataFrame]:
+    """Every table; and the sums that metrics are made of are those of the facts."""
     with closing(_warehouse(settings)) as warehouse:
+        with warehouse.session() as session:
+            assert [found for name in FACTS for found in Components.of(session, name).outdated(session)] == []
         return tables(warehouse, EVERY_TABLE)
 
 
