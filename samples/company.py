@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from samples import finance, master, measures, production, purchasing, stock, truth
+from samples import finance, master, measures, metrics, production, purchasing, stock, truth
 from samples.damage import damaged
 from samples.dirt import READABLE, Slot, breaks_lines, soil, spoil
 from samples.faults import EVERY
@@ -203,6 +203,10 @@ class Company:
     def truth(self, deliveries: Iterable[Delivery] | None = None, *, currency: str = "USD") -> dict[str, pl.DataFrame]:
         """What each fact must come to once these deliveries (or all) have been taken, in any order."""
         return measures.facts(self.current(deliveries), reporting_currency=currency)
+
+    def metrics(self, deliveries: Iterable[Delivery] | None = None, *, currency: str = "USD") -> pl.DataFrame:
+        """What each metric must come to, by scope, day and month: see samples/metrics.py."""
+        return metrics.metrics(self.truth(deliveries, currency=currency))
 
     def expected_quarantine(self, deliveries: Iterable[Delivery] | None = None) -> pl.DataFrame:
         """Rows that must be held back: source, dataset, as_of, period, revision, file, row (from 1), kind, rule, cell.

@@ -199,6 +199,7 @@ class World(Lookups):
             *("item_id", "site_id", "status", "scrap_reason", "base_uom", "processing_h"),
             *((pl.col(name) * pl.col("_factor")).cast(AMOUNT).alias(name) for name in quantities),
             planned_start_on=local_day("planned_start", zones, "_site", "UTC"),
+            due_on=local_day("due_at", zones, "_site", "UTC"),
             ended_on=ended_on,
             order_count=pl.lit(1, pl.Int32),
             completed_count=(pl.col("actual_end").is_not_null() & ~is_cancelled).cast(pl.Int32),

@@ -29,10 +29,12 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-@pytest.fixture(autouse=True)
-def _no_quiet_time(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def _no_quiet_time() -> Iterator[None]:
     """Tests do not wait until the file that they have just written has not changed for a while."""
-    monkeypatch.setattr(complete, "QUIET_S", 0.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(complete, "QUIET_S", 0.0)
+        yield
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -206,8 +207,12 @@ def _apply(connection: "Connection", wanted: str) -> tuple[str, ...]:
 
 
 def _apply_views(connection: psycopg.Connection) -> None:
-    """Create or replace every view; what a replacement refuses (a column gone or renamed) is dropped and made anew."""
-    for name, select in views().items():
+    """Create or replace every view; what a replacement refuses (a column gone or renamed) is dropped and made anew.
+
+    A view may read those whose names sort before its own, and is dropped with them.
+    """
+    names = list(views())
+    for place, (name, select) in enumerate(views().items()):
         schema, _, view = name.partition(".")
         identifier = sql.Identifier(schema, view)
         create = sql.SQL("create or replace view {} as\n").format(identifier).as_bytes() + select.encode()
@@ -215,10 +220,21 @@ def _apply_views(connection: psycopg.Connection) -> None:
             with connection.transaction():
                 connection.execute(create)
         except psycopg.errors.InvalidTableDefinition:
-            connection.execute(sql.SQL("drop view {}").format(identifier))
+            for later in reversed(names[place:]):
+                connection.execute(sql.SQL("drop view if exists {}").format(sql.Identifier(*later.split("."))))
             connection.execute(create)
-        description = select.partition("\n")[0].removeprefix("--").strip()
+        description, *columns = _remarks(select)
         connection.execute(sql.SQL("comment on view {} is {}").format(identifier, sql.Literal(description)))
+        for line in columns:
+            column, _, text = line.partition(": ")
+            of_column = sql.Identifier(schema, view, column)
+            connection.execute(sql.SQL("comment on column {} is {}").format(of_column, sql.Literal(text)))
+
+
+def _remarks(select: str) -> list[str]:
+    """The comments a view begins with: what it is, then `column: what it holds`, one line each."""
+    remarks = takewhile(lambda line: line.startswith("--"), select.split("\n"))
+    return [line.removeprefix("--").strip() for line in remarks]
 
 
 def _check_server(connection: psycopg.Connection) -> None:

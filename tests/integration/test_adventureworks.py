@@ -1,13 +1,23 @@
-"""AdventureWorks' facts equal its published data."""
+"""AdventureWorks' facts equal its published data, its metrics a second computation over the raw files."""
 
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+import duckdb
+import polars as pl
 import pytest
 
+from flows.io.embedded_server import Server
 from flows.io.warehouse import Session, Warehouse
-from flows.settings import Settings
+from flows.settings import Settings, load_settings
+from tests.conftest import fresh_database
+from tests.metrics import differing, measured
 from tests.night import run_night
+
+HERE = Path(__file__).parent
 
 PUBLISHED = {
     "select count(*) from mart.fct_purchase_order_line": 8_845,
@@ -37,26 +47,49 @@ PUBLISHED = {
 """Counted from the raw files by their publisher's README, not by this program."""
 
 
-@pytest.fixture
-def extracts(settings: Settings, test_data: Path) -> Settings:
-    """A landing folder with the whole company in it."""
-    folder = settings.landing / "adventureworks"
-    folder.mkdir(parents=True)
-    for name in ("oltp", "dw"):
-        (folder / name).symlink_to(test_data / "adventureworks" / name)
-    return settings
+@dataclass(frozen=True)
+class Filled:
+    """A home, and its mart after one night."""
+
+    settings: Settings
+    warehouse: Warehouse
 
 
-def test_facts_equal_the_published_data(extracts: Settings, warehouse: Warehouse) -> None:
-    report = run_night(extracts)
-    assert report.problems == []
-    with warehouse.session() as session:
+@pytest.fixture(scope="module")
+def filled(server: Server, test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
+    """The mart after a night with the whole company in the landing folder."""
+    with fresh_database(server) as url:
+        settings = load_settings(home=tmp_path_factory.mktemp("adventureworks") / "home", warehouse_url=url)
+        folder = settings.landing / "adventureworks"
+        folder.mkdir(parents=True)
+        for name in ("oltp", "dw"):
+            (folder / name).symlink_to(test_data / "adventureworks" / name)
+        assert run_night(settings).problems == []
+        with closing(Warehouse(url)) as warehouse:
+            yield Filled(settings, warehouse)
+
+
+def test_facts_equal_the_published_data(filled: Filled) -> None:
+    with filled.warehouse.session() as session:
         found = {query: session.value(query) for query in PUBLISHED}
         assert {query: Decimal(str(value)) for query, value in found.items()} == {
             query: Decimal(value) for query, value in PUBLISHED.items()
         }
         _nothing_is_lost(session)
-    assert run_night(extracts).is_empty
+
+
+def test_metrics_equal_what_duckdb_makes_of_the_raw_files(filled: Filled, test_data: Path) -> None:
+    query = (HERE / "adventureworks_metrics.sql").read_text().replace("{folder}", str(test_data / "adventureworks"))
+    with duckdb.connect() as database:
+        want = database.sql(query).pl()
+    have = measured(filled.warehouse).filter(pl.col("scope").is_in(want["scope"].unique().to_list()))
+    assert set(have["metric"]) - set(want["metric"]) == set()
+    assert want["metric"].n_unique() == 37
+    assert differing(want, have).to_dicts() == []
+
+
+def test_a_second_night_finds_nothing(filled: Filled) -> None:
+    assert run_night(filled.settings).is_empty
 
 
 def _nothing_is_lost(session: Session) -> None:

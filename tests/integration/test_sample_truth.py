@@ -1,43 +1,104 @@
-"""The sample company's facts equal the simulator's truth, its defects included."""
+"""The sample company's facts and metrics equal the simulator's truth, its defects included."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import date
 
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
 import samples
+from flows.io.embedded_server import Server
 from flows.io.warehouse import Warehouse
-from flows.settings import Settings
+from flows.settings import Settings, load_settings
 from samples import Company
+from samples.metrics import METRICS
 from schemas.catalog import FACTS
+from tests.conftest import fresh_database
+from tests.metrics import differing, measured
 from tests.night import run_night, table
 
 DIRT = 0.01
 
 
+@dataclass(frozen=True)
+class Filled:
+    """A company, and its mart after one night."""
+
+    company: Company
+    settings: Settings
+    warehouse: Warehouse
+
+
 @pytest.fixture(scope="module")
-def company() -> Company:
+def filled(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
     """Four weeks over the turn of a month."""
-    return samples.simulate(seed=7, days=28, scale=0.3)
+    company = samples.simulate(seed=7, start=date(2025, 1, 15), days=28, scale=0.3)
+    with fresh_database(server) as url:
+        settings = load_settings(home=tmp_path_factory.mktemp("truth") / "home", warehouse_url=url)
+        company.write(settings.landing, dirt=DIRT)
+        assert run_night(settings).problems == []
+        with closing(Warehouse(url)) as warehouse:
+            yield Filled(company, settings, warehouse)
 
 
-def test_facts_equal_the_truth_and_a_second_night_writes_nothing(
-    company: Company, settings: Settings, warehouse: Warehouse
-) -> None:
-    company.write(settings.landing, dirt=DIRT)
-    report = run_night(settings)
-    assert report.problems == []
-    truth = company.truth(company.deliveries(dirt=DIRT))
+def test_facts_equal_the_truth(filled: Filled) -> None:
+    truth = filled.company.truth(filled.company.deliveries(dirt=DIRT))
     assert set(truth) == set(FACTS)
     for name, want in truth.items():
-        _compare(want, table(warehouse, name))
-    _compare_quarantine(company, warehouse)
-    _compare_balance(company, warehouse)
+        _compare(want, table(filled.warehouse, name))
+    _compare_quarantine(filled.company, filled.warehouse)
+    _compare_balance(filled.company, filled.warehouse)
 
-    before = _last_published(warehouse)
-    again = run_night(settings)
+
+def test_metrics_equal_the_truth_by_every_scope_day_and_month(filled: Filled) -> None:
+    want, have = filled.company.metrics(filled.company.deliveries(dirt=DIRT)), measured(filled.warehouse)
+    assert set(want["metric"]) == set(have["metric"]) == set(METRICS)
+    shown = ["metric", "scope"]
+    assert_frame_equal(want.select(shown).unique(), have.select(shown).unique(), check_row_order=False)
+    assert differing(want, have).to_dicts() == []
+    valued = want.drop_nulls("value")["metric"].unique()
+    assert set(METRICS) - set(valued) == {"opex_ratio"}  # it sells nothing
+
+
+def test_rows_of_the_process_view_add_up_to_the_scorecard(filled: Filled) -> None:
+    with filled.warehouse.session() as session:
+        shown, differ, of_sites = session.fetch(_RECONCILED).row(0)
+    assert shown > 60
+    assert differ == 0
+    assert of_sites > 3
+
+
+_RECONCILED = """
+with process as (
+    select
+        metric_id, site_key, date_trunc('month', date)::date as month_start,
+        sum(numerator) as numerator, sum(denominator) as denominator
+    from mart.v_process_control
+    group by 1, 2, 3
+),
+scorecard as (
+    select * from mart.v_operations_scorecard
+    where scope = 'site' and metric_id in (select metric_id from process)
+)
+select
+    count(*),
+    count(*) filter (
+        where (process.numerator, process.denominator) is distinct from (scorecard.numerator, scorecard.denominator)
+    ),
+    count(distinct (site_key, month_start))
+from process full join scorecard using (metric_id, site_key, month_start)
+"""
+
+
+def test_a_second_night_writes_nothing(filled: Filled) -> None:
+    before = _last_published(filled.warehouse)
+    again = run_night(filled.settings)
     assert again.taken == []
     assert again.built == []
-    assert _last_published(warehouse) == before
+    assert _last_published(filled.warehouse) == before
 
 
 def _compare(want: pl.DataFrame, have: pl.DataFrame) -> None:
