@@ -8,13 +8,14 @@ KEY = ["metric", "scope", "scope_id", "period", "period_start"]
 PARTS = ["numerator", "denominator", "value"]
 
 
-def measured(warehouse: Warehouse) -> pl.DataFrame:
-    """Every metric by day and month: KEY and PARTS."""
+def measured(warehouse: Warehouse, *scopes: str) -> pl.DataFrame:
+    """Every metric by day and month, of some scopes or all: KEY and PARTS."""
     with warehouse.session() as session:
         return session.fetch(
             "select metric_id as metric, scope, scope_id, period, period_start, numerator::float8 as numerator,"
             " denominator::float8 as denominator, value::float8 as value"
-            " from mart.v_metric where period in ('day', 'month')"
+            " from mart.v_metric where period in ('day', 'month') and (cardinality($1::text[]) = 0 or scope = any($1))",
+            list(scopes),
         )
 
 

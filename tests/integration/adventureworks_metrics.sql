@@ -1,11 +1,10 @@
--- AdventureWorks' metrics over the raw files, for DuckDB: by day and month, of the company, its vendors, work centres and
--- kinds of account. Written from what the cards say; {folder} is where the files are.
+-- AdventureWorks' metrics over the raw files, for DuckDB: by day and month, of the company and
+-- its kinds of account. Written from what the cards say; {folder} is where the files are.
 with line as (
     select
         d.column00 as po,
         d.column01 as line,
         h.column02::int as state, -- 1 pending, 2 approved, 3 rejected, 4 complete
-        h.column04 as vendor,
         h.column06::timestamp::date as ordered_on,
         h.column07::timestamp::date as shipped_on,
         d.column02::timestamp::date as due_on,
@@ -24,7 +23,7 @@ judged as (
         received > 0 and received >= ordered as is_full,
         received > 0 and shipped_on <= due_on as is_in_time,
         -- decided: full, closed, or something came too late
-        (received > 0 and received >= ordered) or state = 4 or (received > 0 and shipped_on > due_on) as is_decided, vendor
+        (received > 0 and received >= ordered) or state = 4 or (received > 0 and shipped_on > due_on) as is_decided
     from line
     where state <> 3
 ),
@@ -44,7 +43,6 @@ work_order as (
 routing as (
     select
         column00 as id,
-        column03 as place,
         column04::timestamp as planned_start,
         column05::timestamp as planned_end,
         column06::timestamp as started,
@@ -107,24 +105,24 @@ kinds as (
 part as (
     select 'supplier_on_time_promised' as metric, due_on as day, is_in_time::int as n, 1 as d from judged where is_decided
     union all by name
-    select 'supplier_otif_promised' as metric, due_on as day, (is_in_time and is_full)::int as n, 1 as d, vendor from judged where is_decided
+    select 'supplier_otif_promised' as metric, due_on as day, (is_in_time and is_full)::int as n, 1 as d from judged where is_decided
     union all by name
-    select 'supplier_in_full' as metric, due_on as day, is_full::int as n, 1 as d, vendor from judged where is_decided
+    select 'supplier_in_full' as metric, due_on as day, is_full::int as n, 1 as d from judged where is_decided
     union all by name
-    select 'supplier_fill_rate' as metric, due_on as day, least(received, ordered) * price as n, ordered * price as d, vendor
+    select 'supplier_fill_rate' as metric, due_on as day, least(received, ordered) * price as n, ordered * price as d
     from judged where is_decided
     union all by name
-    select 'supplier_lead_time' as metric, shipped_on as day, shipped_on - ordered_on as n, 1 as d, vendor from judged where received > 0
+    select 'supplier_lead_time' as metric, shipped_on as day, shipped_on - ordered_on as n, 1 as d from judged where received > 0
     union all by name
-    select 'supplier_reject_ppm' as metric, shipped_on as day, rejected as n, received as d, vendor from line where received > 0
+    select 'supplier_reject_ppm' as metric, shipped_on as day, rejected as n, received as d from line where received > 0
     union all by name
-    select 'supplier_spend' as metric, shipped_on as day, received * price as n, vendor from line where received > 0
+    select 'supplier_spend' as metric, shipped_on as day, received * price as n from line where received > 0
     union all by name
-    select 'purchase_order_value' as metric, ordered_on as day, ordered * price as n, vendor from judged
+    select 'purchase_order_value' as metric, ordered_on as day, ordered * price as n from judged
     union all by name
-    select 'open_order_value' as metric, ordered_on as day, greatest(ordered - received, 0) * price as n, vendor from judged where state < 3
+    select 'open_order_value' as metric, ordered_on as day, greatest(ordered - received, 0) * price as n from judged where state < 3
     union all by name
-    select 'late_order_value' as metric, due_on as day, greatest(ordered - received, 0) * price as n, vendor from judged where state < 3
+    select 'late_order_value' as metric, due_on as day, greatest(ordered - received, 0) * price as n from judged where state < 3
     union all by name
     select 'order_late_ratio' as metric, day, (ended > due)::int as n, 1 as d from finished
     union all by name
@@ -147,30 +145,30 @@ part as (
     union all by name
     select 'production_process_ratio' as metric, day, hours as n, elapsed_h as d from finished where hours is not null
     union all by name
-    select 'scrap_ratio' as metric, ended::date as day, scrapped as n, good + scrapped as d, place from step
+    select 'scrap_ratio' as metric, ended::date as day, scrapped as n, good + scrapped as d from step
     union all by name
-    select 'rework_ratio' as metric, ended::date as day, 0 as n, good + scrapped as d, place from step
+    select 'rework_ratio' as metric, ended::date as day, 0 as n, good + scrapped as d from step
     union all by name
-    select 'first_pass_yield' as metric, ended::date as day, good as n, good + scrapped as d, place from step
+    select 'first_pass_yield' as metric, ended::date as day, good as n, good + scrapped as d from step
     union all by name
-    select 'cycle_time' as metric, ended::date as day, hours * 60 as n, good + scrapped as d, place from step
+    select 'cycle_time' as metric, ended::date as day, hours * 60 as n, good + scrapped as d from step
     union all by name
     select
         'run_to_standard_time' as metric,
         ended::date as day,
         date_diff('minute', started, ended) as n,
-        date_diff('minute', planned_start, planned_end) as d, place
+        date_diff('minute', planned_start, planned_end) as d
     from step where planned_end > planned_start
     union all by name
-    select 'operation_late_ratio' as metric, ended::date as day, (ended > planned_end)::int as n, 1 as d, place from step
+    select 'operation_late_ratio' as metric, ended::date as day, (ended > planned_end)::int as n, 1 as d from step
     union all by name
-    select 'resource_hours' as metric, ended::date as day, hours as n, place from step
+    select 'resource_hours' as metric, ended::date as day, hours as n from step
     union all by name
-    select 'operation_cost_to_plan' as metric, ended::date as day, cost as n, planned_cost as d, place from step
+    select 'operation_cost_to_plan' as metric, ended::date as day, cost as n, planned_cost as d from step
     union all by name
-    select 'operation_cost_variance' as metric, ended::date as day, planned_cost as n, cost as d, place from step
+    select 'operation_cost_variance' as metric, ended::date as day, planned_cost as n, cost as d from step
     union all by name
-    select 'cost_per_good_unit' as metric, ended::date as day, cost as n, place from step
+    select 'cost_per_good_unit' as metric, ended::date as day, cost as n from step
     union all by name
     select 'cost_per_good_unit' as metric, day, good as d from finished
     union all by name
@@ -197,10 +195,6 @@ part as (
 
 member as (
     select 'company' as scope, '' as scope_id, * from part where kind is null
-    union all
-    select 'supplier' as scope, vendor as scope_id, * from part where vendor is not null
-    union all
-    select 'work_center' as scope, place as scope_id, * from part where place is not null and metric <> 'cost_per_good_unit'
     union all
     select 'account_type' as scope, kind as scope_id, * from part where kind is not null
 ),

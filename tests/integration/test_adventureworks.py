@@ -46,6 +46,9 @@ PUBLISHED = {
 }
 """Counted from the raw files by their publisher's README, not by this program."""
 
+NOT_DELIVERED = ("days_on_hand", "stock_turns")
+"""Metrics that have a denominator only, and so no value."""
+
 
 @dataclass(frozen=True)
 class Filled:
@@ -82,8 +85,9 @@ def test_metrics_equal_what_duckdb_makes_of_the_raw_files(filled: Filled, test_d
     query = (HERE / "adventureworks_metrics.sql").read_text().replace("{folder}", str(test_data / "adventureworks"))
     with duckdb.connect() as database:
         want = database.sql(query).pl()
-    have = measured(filled.warehouse).filter(pl.col("scope").is_in(want["scope"].unique().to_list()))
-    assert set(have["metric"]) - set(want["metric"]) == set()
+    # The files have one promise date, no set-up or labour times and no stock.
+    have = measured(filled.warehouse, "company", "account_type").filter(pl.col("metric").is_in(NOT_DELIVERED).not_())
+    assert set(want["metric"]) == set(have["metric"])
     assert want["metric"].n_unique() == 37
     assert differing(want, have).to_dicts() == []
 
