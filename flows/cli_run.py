@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from prefect.client.schemas.objects import State
+    from rich.table import Table
 
     from flows.startup import Installation
 
@@ -134,8 +135,23 @@ def _run(installation: "Installation", name: str, started: float, **parameters: 
         state = flow(**parameters, return_state=True)
     if reporter.report is None:
         raise _error_of(state)
-    console.show_summary(reporter.report, time.monotonic() - started, installation.access())
+    scorecard = _scorecard(installation) if name == "nightly" else None
+    console.show_summary(reporter.report, time.monotonic() - started, installation.access(), scorecard)
     return reporter.report.exit_code
+
+
+def _scorecard(installation: "Installation") -> "Table | None":
+    """How the company does; nothing before the first metric has a value."""
+    from contextlib import closing
+
+    from flows import startup
+    from flows.io import headlines
+    from flows.io.warehouse import Warehouse
+    from flows.scorecard import scorecard
+
+    with closing(Warehouse.at(startup.warehouse_url(installation.settings))) as warehouse:
+        shown = headlines.read(warehouse)
+    return scorecard(shown) if shown else None
 
 
 def _load(installation: "Installation", name: str) -> "Callable[..., State[Any]]":

@@ -144,10 +144,13 @@ def is_landing_empty(settings: "Settings") -> bool:
 
 
 def write_sample(settings: "Settings", **options: Any) -> None:
-    """Writes the sample company's extracts; `options` are those of samples.write_sample."""
+    """Writes the sample company's extracts and its targets; `options` are those of samples.write_sample."""
     import samples
     from flows import console
 
     with console.waiting("Simulating the sample company …"):
         files = samples.write_sample(settings.landing, **options)
+    targets = settings.home / "metrics" / "sample_company.csv"
+    targets.parent.mkdir(parents=True, exist_ok=True)
+    targets.write_bytes(samples.TARGETS.read_bytes())
     console.out.print(f"Sample company: {files} files written to {settings.landing}", markup=False)

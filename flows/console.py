@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from flows.report import RunReport, first_line
 from schemas.errors import OpsmartError
@@ -173,8 +174,8 @@ def waiting(text: str) -> Iterator[None]:
         yield
 
 
-def show_summary(report: RunReport, seconds: float, access: Access) -> None:
-    """The end of a run: what came, what was published, what is missing, and where to look at it."""
+def show_summary(report: RunReport, seconds: float, access: Access, scorecard: Table | None = None) -> None:
+    """The end of a run: what came, what was published, what is missing, how it goes, and where to look at it."""
     _show_tables(report, seconds)
     for note in report.notes:
         out.print(f"[yellow]Note:[/] {escape(note)}")
@@ -183,6 +184,8 @@ def show_summary(report: RunReport, seconds: float, access: Access) -> None:
         for line in problem.message.strip().splitlines()[1:]:
             out.print(f"  {line}", markup=False)
     out.print()
+    if scorecard:
+        out.print(scorecard, "")
     show_access(access)
     if not report.is_empty:
         state = "[red]Partial[/]" if report.is_partial else "[green]Done[/]"
@@ -267,14 +270,26 @@ def _access_table(access: Access) -> Table:
     return grid
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, numbers_from: int = 99) -> Table:
-    """A table for the terminal; columns from `numbers_from` on are numbers."""
+def table(
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    *,
+    numbers_from: int = 99,
+    numbers_to: int = 99,
+) -> Table:
+    """A table for the terminal; columns from `numbers_from` to `numbers_to` are numbers. Only a rich Text is styled."""
     made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for position, column in enumerate(columns):
-        made.add_column(column, justify="right" if position >= numbers_from else "left", header_style="dim")
+        is_number = numbers_from <= position <= numbers_to
+        made.add_column(column, justify="right" if is_number else "left", header_style="dim")
     for row in rows:
-        made.add_row(*("" if value is None else escape(str(value)) for value in row))
+        made.add_row(*(value if isinstance(value, Text) else _cell(value) for value in row))
     return made
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else escape(str(value))
 
 
 def show_error(error: OpsmartError) -> None:

@@ -12,7 +12,11 @@ from pathlib import Path
 from samples.company import DEFAULT_DIRT, Company, Delivery, build
 from samples.plan import DEFAULT_START, Plan, tiny_plan
 
+TARGETS = Path(__file__).with_name("targets.csv")
+"""What the sample company aims at."""
+
 __all__ = [
+    "TARGETS",
     "Company",
     "Delivery",
     "Plan",
