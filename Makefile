@@ -1,7 +1,7 @@
 # make nightly · make test · make soak · make check · make bench · make bench-arrival; each sets everything up first
 MAKEFLAGS += --no-print-directory
 .SILENT:
-.PHONY: setup nightly test soak check format bench bench-arrival migration logic clean
+.PHONY: setup nightly test soak check format bench bench-arrival migration logic catalogue clean
 
 BIN := .venv/bin
 
@@ -44,6 +44,10 @@ migration: setup
 # after the logic of a fact changed: records what its logic_version stands for
 logic: setup
 	$(BIN)/python -m tests.contracts.logic
+
+# after a metric's card changed: writes the catalogue in docs/metrics.md
+catalogue: setup
+	$(BIN)/python -m tests.contracts.metric_catalogue
 
 setup: .venv/.synced
 	mkdir -p .cache
