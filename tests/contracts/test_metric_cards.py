@@ -3,12 +3,12 @@
 import csv
 
 import samples
-from flows.io.metric_files import CARDS, load
+from flows.io.metric_files import OWN, load
 from tests.contracts.metric_catalogue import PAGE, catalogue
 
 
-def test_every_card_is_good_and_complete() -> None:
-    loaded = load([CARDS])
+def test_every_card_is_good_and_complete(tmp_path) -> None:
+    loaded = load(tmp_path)
     assert loaded.errors == ()
     cards = [one.card for one in loaded.cards]
     assert len(cards) >= 24
@@ -26,8 +26,9 @@ def test_the_page_lists_every_card_as_it_is() -> None:
 
 
 def test_the_sample_companys_targets_are_good_and_cover_the_headlines(tmp_path) -> None:
-    (tmp_path / "targets.csv").write_bytes(samples.TARGETS.read_bytes())
-    loaded = load([CARDS, tmp_path])
+    (tmp_path / OWN).mkdir()
+    (tmp_path / OWN / "targets.csv").write_bytes(samples.TARGETS.read_bytes())
+    loaded = load(tmp_path)
     assert loaded.errors == ()
     with samples.TARGETS.open() as lines:
         aimed = {line["metric"] for line in csv.DictReader(lines) if line["scope"] == "company"}

@@ -10,6 +10,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import samples
+from flows.io import headlines
 from flows.io.embedded_server import Server
 from flows.io.warehouse import Warehouse
 from flows.settings import Settings, load_settings
@@ -69,6 +70,17 @@ def test_rows_of_the_process_view_add_up_to_the_scorecard(filled: Filled) -> Non
     assert differ == 0
     assert shown > 10 * places > 0
     assert places == 6  # three sites, two months
+
+
+def test_the_short_scorecard_shows_the_newest_complete_periods(filled: Filled) -> None:
+    shown = headlines.read(filled.warehouse)
+    ends = {"week": date(2025, 2, 9), "month": date(2025, 1, 31)}
+    assert len(shown) == 10
+    assert {one.period_end for one in shown} == set(ends.values())
+    assert all(one.period_end == ends[one.period] for one in shown)
+    truth = filled.company.metrics(filled.company.deliveries(dirt=DIRT))
+    (burn,) = truth.filter(metric="budget_burn", scope="company", period_start=date(2025, 1, 1))["value"]
+    assert shown[-1].values == (pytest.approx(burn),)
 
 
 _RECONCILED = """
