@@ -79,7 +79,9 @@ def test_the_short_scorecard_shows_the_newest_complete_periods(filled: Filled) -
     assert {one.period_end for one in shown} == set(ends.values())
     assert all(one.period_end == ends[one.period] for one in shown)
     truth = filled.company.metrics(filled.company.deliveries(dirt=DIRT))
-    (burn,) = truth.filter(metric="budget_burn", scope="company", period_start=date(2025, 1, 1))["value"]
+    (burn,) = truth.filter(metric="budget_burn", scope="company", period="month", period_start=date(2025, 1, 1))[
+        "value"
+    ]
     assert shown[-1].values == (pytest.approx(burn),)
 
 
