@@ -103,8 +103,6 @@ def _keep(warehouse: Warehouse, new: Sequence[Component], now: datetime) -> dict
                 " on conflict (component_key) do update set is_current = true, published_at = excluded.published_at",
                 now,
             )
-            # Without statistics of so many new rows, mart.v_metric would be planned badly.
-            session.execute("analyze mart.fct_metric_component")
         session.commit()
     return failed
 
@@ -133,7 +131,8 @@ def _take_cards(warehouse: Warehouse, cards: pl.DataFrame, refused: frozenset[st
             session.copy(new, "dim_metric", schema="mart")
             session.execute("delete from mart.dim_metric_side")
             session.execute(_SIDES)
-            session.execute("analyze mart.dim_metric_side")
+            # Without statistics of what is new, mart.v_metric would be planned badly.
+            session.execute("analyze mart.dim_metric_side, mart.fct_metric_component")
             unused = session.fetch(_UNUSED)["component_key"].to_list()
             give_up(session, unused)
         if not targets.equals(_held_targets(session)):
