@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import cyclopts
 
-from flows import cli_look, cli_run, cli_source, cli_warehouse
+from flows import cli_look, cli_quarantine, cli_run, cli_source, cli_warehouse
 from flows.report import ExitCode, UsageError
 from schemas.errors import OpsmartError
 
@@ -30,7 +30,8 @@ for verb in (cli_run.nightly, cli_run.backfill, cli_run.rebuild, cli_run.serve, 
 for verb in (cli_look.status, cli_look.verify):
     app.command(verb)
 app.command(cli_look.as_known_at)
-app.command(cli_look.quarantine)
+app.command(cli_quarantine.quarantine)
+app.command(cli_quarantine.release)
 app.command(cli_source.source)
 app.command(cli_warehouse.warehouse)
 app.command(cli_warehouse.sample)

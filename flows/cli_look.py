@@ -1,12 +1,10 @@
-"""Verbs that look: status, verify, quarantine. They change nothing."""
+"""Verbs that look: status, verify, as-known-at. They change nothing."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import cyclopts
 
 from flows.report import ExitCode, UsageError
 
@@ -15,8 +13,6 @@ if TYPE_CHECKING:
     from schemas.source import Source
 
 _SHOWN_GAPS = 3
-
-quarantine = cyclopts.App(name="quarantine", help="Look at rows that were held back, and why.")
 
 
 def status(*, json: bool = False) -> ExitCode:
@@ -32,7 +28,7 @@ def status(*, json: bool = False) -> ExitCode:
     from schemas.catalog import DIMENSIONS, FACTS
 
     now = datetime.now(UTC)
-    with _warehouse() as session:
+    with open_session() as session:
         extracts, tables = look.last_extracts(session), look.slices(session)
         sources, problems = _sources()
         look.add_waiting(extracts, _landed(session, sources, problems))
@@ -44,15 +40,19 @@ def status(*, json: bool = False) -> ExitCode:
         return ExitCode.OK
     if not extracts:
         console.out.print("Nothing was delivered yet: put files into the landing folder, then `opsmart nightly`.")
-    _show("Extracts", extracts, ("source", "dataset", "slot", "state", "last_accepted_at"),
+    show_rows("Extracts", extracts, ("source", "dataset", "slot", "state", "last_accepted_at"),
           ("rows_in", "rows_accepted", "rows_quarantined", "pending", "blocked"))  # fmt: skip
     promised = [row | {"gaps": _spans(row["gaps"])} for row in extracts if row["freshness"]]
-    _show("Deadlines", promised, ("source", "dataset", "freshness", "next_deadline", "gaps"), ("days_behind", "age_h"))
-    _show("Tables", tables, ("table_name", "published_at"), ("row_count", "published", "dirty", "blocked"))
+    show_rows(
+        "Deadlines", promised, ("source", "dataset", "freshness", "next_deadline", "gaps"), ("days_behind", "age_h")
+    )
+    show_rows("Tables", tables, ("table_name", "published_at"), ("row_count", "published", "dirty", "blocked"))
     for subject, problem in problems.items():
         console.out.print(f"{subject}: {problem}", markup=False)
     if stale:
-        _show("Built by an older logic (opsmart rebuild --stale)", stale, ("table_name",), ("logic_version", "slices"))
+        show_rows(
+            "Built by an older logic (opsmart rebuild --stale)", stale, ("table_name",), ("logic_version", "slices")
+        )
     return ExitCode.OK
 
 
@@ -126,64 +126,6 @@ def as_known_at(table: str, moment: datetime, /, *, to: Path) -> ExitCode:
     return ExitCode.OK
 
 
-@quarantine.command(name="list")
-def list_quarantine(*, source: str | None = None, dataset: str | None = None, json: bool = False) -> ExitCode:
-    """Count quarantined rows per extract and rule.
-
-    Parameters
-    ----------
-    source
-        Only this source.
-    dataset
-        Only this dataset.
-    json
-        Print JSON.
-    """
-    from flows import console
-    from flows.io import look
-
-    with _warehouse() as session:
-        found = look.quarantine(session, source, dataset)
-    if json:
-        console.print_json(found)
-    elif not found:
-        console.out.print("No row is in quarantine.")
-    else:
-        texts = ("extract_id", "source", "dataset", "slot", "rule", "column_name", "example")
-        _show("Quarantine (opsmart quarantine show EXTRACT)", found, texts, ("row_count",))
-    return ExitCode.OK
-
-
-@quarantine.command(name="show")
-def show_quarantine(extract: int, /, *, limit: int = 20, json: bool = False) -> ExitCode:
-    """Show the quarantined rows of one extract as they were delivered; personal data is masked.
-
-    Parameters
-    ----------
-    extract
-        Its number, from `opsmart quarantine list`.
-    limit
-        At most this many.
-    json
-        Print JSON.
-    """
-    from flows import console
-    from flows.io import look
-
-    if limit < 1:
-        raise UsageError(f"--limit {limit} shows nothing.", remedy="give a number from 1 on")
-    with _warehouse() as session:
-        found = look.quarantined_rows(session, extract, limit)
-    if json:
-        console.print_json(found)
-    elif not found:
-        console.out.print(f"Extract {extract} has no row in quarantine.")
-    else:
-        console.out.print(f"Extract {extract}: {found[0]['file']}", markup=False)
-        _show("", found, ("row_no", "rule", "column_name", "value", "raw"), ())
-    return ExitCode.OK
-
-
 def _sources() -> "tuple[Mapping[str, Source], dict[str, str]]":
     """The sources, and what is wrong with those that cannot be read."""
     from flows.io.pull import load_sources
@@ -224,7 +166,8 @@ def _landed(
 
 
 @contextmanager
-def _warehouse() -> Iterator["Session"]:
+def open_session() -> Iterator["Session"]:
+    """A session of the home's warehouse."""
     from flows import startup
     from flows.io.warehouse import Warehouse
     from flows.settings import load_settings
@@ -235,7 +178,8 @@ def _warehouse() -> Iterator["Session"]:
         yield session
 
 
-def _show(title: str, rows: Sequence[dict[str, Any]], texts: Sequence[str], numbers: Sequence[str]) -> None:
+def show_rows(title: str, rows: Sequence[dict[str, Any]], texts: Sequence[str], numbers: Sequence[str]) -> None:
+    """A table of the given columns; nothing where there are no rows."""
     from flows import console
 
     if not rows:

@@ -74,7 +74,7 @@ def backfill(
         differently now.
     """
     _check_range(start, end)
-    _check_names(source=source, dataset=dataset, table=fact)
+    check_names(source=source, dataset=dataset, table=fact)
     started = time.monotonic()
     asked = {"start": start, "end": end, "source": source, "dataset": dataset, "fact": fact}
     return _run(_bring_up(), "backfill", started, **asked, plan=plan, all=all, repull=repull)
@@ -94,7 +94,7 @@ def rebuild(*, fact: str | None = None, stale: bool = False, plan: bool = False)
     """
     if (fact is None) != stale:
         raise UsageError("What to rebuild is not said.", remedy="give --fact fct_… or --stale")
-    _check_names(table=fact)
+    check_names(table=fact)
     started = time.monotonic()
     return _run(_bring_up(), "rebuild", started, fact=fact, plan=plan)
 
@@ -111,6 +111,12 @@ def watch() -> ExitCode:
     from flows import serving
 
     return serving.watch(_bring_up())
+
+
+def run_flow(name: str, **parameters: Any) -> ExitCode:
+    """Run a flow, with everything that it needs running."""
+    started = time.monotonic()
+    return _run(_bring_up(), name, started, **parameters)
 
 
 def _bring_up() -> "Installation":
@@ -190,7 +196,7 @@ def _check_range(start: date, end: date) -> None:
         raise UsageError(f"The last day {end} is before the first day {start}.", remedy="give --start the earlier day")
 
 
-def _check_names(*, source: str | None = None, dataset: str | None = None, table: str | None = None) -> None:
+def check_names(*, source: str | None = None, dataset: str | None = None, table: str | None = None) -> None:
     """Refuses what nobody knows: it would concern nothing, and look as if all were well."""
     from flows.io.pull import load_sources
     from flows.settings import load_settings

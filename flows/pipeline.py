@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing as closing_connections
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from flows import events, startup
 from flows.io import backlog, closing, dirty, gates, ledger, metric_cards, metric_files, metric_news, metrics, news
 from flows.io.build import chunks, dirty_slices
 from flows.io.checks import Difference, differences
+from flows.io.held import delivery_of, held_extracts, known
 from flows.io.journal import Journal
 from flows.io.lake import Lake
 from flows.io.publish import Forecast
@@ -31,9 +31,9 @@ from flows.io.span import Span, to_build, to_mark
 from flows.io.staging.pseudonym import pseudonymiser
 from flows.io.steady import steady
 from flows.io.tables import Advance, TableBuilder
-from flows.io.take import SETTLED, TakenExtract, Taker, sweep
+from flows.io.take import SETTLED, TakenExtract, Taker, lock, sweep
 from flows.io.warehouse import ACCEPT_LOCK, Warehouse
-from flows.report import BuiltTable, RunReport
+from flows.report import BuiltTable, RunReport, Workload
 from flows.settings import Settings
 from schemas.catalog import DIMENSIONS, FACTS
 from schemas.errors import OpsmartError, SourceError
@@ -55,14 +55,6 @@ def _alone() -> None:
 
 
 __all__ = ["Built", "Pipeline", "TakenExtract", "Workload", "open"]
-
-
-@dataclass(frozen=True, slots=True)
-class Workload:
-    """What a long step is to do: parts, and their weight in rows or bytes."""
-
-    parts: int
-    weight: int
 
 
 _kept: ContextVar[Warehouse | None] = ContextVar("kept_warehouse", default=None)
@@ -206,12 +198,12 @@ class Pipeline:
         if not deliveries:
             return []
         with self._warehouse.session() as session:
-            known = session.fetch(
+            known_rows = session.fetch(
                 "select dataset, slot, revision, content_hash from ops.extract where source = $1 and state = any($2)",
                 deliveries[0].source,
                 list(SETTLED),
             )
-        settled = set(known.iter_rows())
+        settled = set(known_rows.iter_rows())
         return [d for d in deliveries if (d.dataset, d.slot, d.revision, d.content_hash) not in settled]
 
     def pending_workload(self) -> Workload:
@@ -226,23 +218,34 @@ class Pipeline:
         raised once the others are through, does not hide them. `advance` is told the bytes and rows of each.
         """
         self.keep_turn()
-        taker = Taker(
-            warehouse=self._warehouse,
-            lake=self._lake,
-            source=self._sources[source],
-            work=self._work,
-            journal=self._journal,
-            pseudonym=pseudonymiser(self._settings.home),
-            staging=self._staging,
-        )
+        taker = self._taker(source)
         with ThreadPoolExecutor(AT_ONCE) as pool:
             taken = list(pool.map(lambda delivery: self._take_one(taker, delivery, advance), self._pending[source]))
         return [extract for extract in taken if extract is not None]
 
+    def _taker(self, source: str) -> Taker:
+        pseudonym = pseudonymiser(self._settings.home)
+        source_of = self._sources[source]
+        return Taker(self._warehouse, self._lake, source_of, self._work, self._journal, pseudonym, self._staging)
+
+    def held(self, extract: int | None, source: str | None, dataset: str | None) -> list[int]:
+        """The extract, or all of a source and dataset that have rows held back or are blocked."""
+        with self._warehouse.session() as session:
+            return held_extracts(session, source, dataset) if extract is None else [extract]
+
+    def replay(self, extract_id: int) -> TakenExtract | None:
+        """Take a blocked delivery once more, or the held rows of an accepted one; None where there is nothing to do."""
+        self.keep_turn()
+        with self._warehouse.session() as session:
+            extract = known(session, extract_id)
+        delivery = delivery_of(extract, self._sources.get(extract.source), self._settings.landing)
+        taken = self._taker(extract.source).take_again(delivery, extract)
+        self._report.add_taken([] if taken is None else [taken])
+        return taken
+
     def _take_one(self, taker: Taker, delivery: Delivery, advance: Advance) -> TakenExtract | None:
         with self._warehouse.session() as guard:
-            # Two runs at once take a delivery once: the second waits, and finds it settled.
-            guard.lock(f"opsmart.take.{delivery.source}.{delivery.dataset}.{delivery.slot}.{delivery.content_hash}")
+            lock(guard, delivery)
             extract = self._register(taker.source, delivery)
             if extract.state in SETTLED:
                 return None

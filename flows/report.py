@@ -41,6 +41,14 @@ class BuiltTable:
 
 
 @dataclass(frozen=True, slots=True)
+class Workload:
+    """What a long step is to do: parts, and their weight in rows or bytes."""
+
+    parts: int
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedPull:
     """Deliveries of a dataset that a backfill would take: how many, the days they speak for, their size."""
 
@@ -107,6 +115,8 @@ class RunReport:
                 if extract.state == "blocked":
                     subject = f"{extract.source} · {extract.dataset} · {extract.slot}"
                     self.problems.append(Problem(subject, extract.message or "blocked"))
+                elif extract.message:
+                    self.notes.append(f"{extract.source} · {extract.dataset} · {extract.slot}: {extract.message}")
 
     def add_built(self, built: BuiltTable) -> None:
         """Notes a published table."""

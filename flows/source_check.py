@@ -132,7 +132,10 @@ def _try(check: DatasetCheck, source: Source, settings: Settings, deliveries: Se
 def _add(check: DatasetCheck, staged: Staged) -> None:
     for name, count in staged.counts.items():
         setattr(check, name, getattr(check, name) + count)
-    check.warnings += [warning for warning in staged.warnings if warning not in check.warnings]
+    # A correction that no longer fits is in the way of the next mistake.
+    objections = [met.objection for met in staged.corrections if met.objection]
+    check.errors += objections
+    check.warnings += [warning for warning in staged.warnings if warning not in (*check.warnings, *objections)]
     for (rule,), rows in staged.quarantined.group_by("rule", maintain_order=True):
         check.rules[str(rule)] = check.rules.get(str(rule), 0) + rows.height
         shown = check.examples.setdefault(str(rule), [])

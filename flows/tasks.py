@@ -59,6 +59,26 @@ def build(pipeline: "work.Pipeline", table: str, meter: Meter) -> "work.Built":
     return pipeline.build(table, meter.advance)
 
 
+@task(name="replay", task_run_name="replay extract {extract}", tags=["extract"], **ONCE_MORE)
+def replay(pipeline: "work.Pipeline", extract: int) -> "work.TakenExtract | None":
+    """Takes a blocked delivery once more, or the rows of an accepted one that were held back."""
+    current().begin(f"extract {extract}")
+    return pipeline.replay(extract)
+
+
+def replay_extracts(pipeline: "work.Pipeline", extracts: Iterable[int], report: RunReport) -> None:
+    """Replays deliveries, one by one; one that fails is noted and the others go on."""
+    numbers = list(extracts)
+    current().step("Replays", len(numbers))
+    with report.timed("Replays"):
+        futures = {replay.submit(pipeline, number): f"extract {number}" for number in numbers}
+        for name, outcome in _ended(futures):
+            if isinstance(outcome, BaseException):
+                _note_failure(name, outcome, report)
+            elif outcome is not None:
+                current().done(name, f"{outcome.state}, {counted(outcome.rows_accepted, 'row')} accepted")
+
+
 def take_sources(pipeline: "work.Pipeline", sources: Iterable[str], report: RunReport) -> None:
     """Takes what is pending, source by source; a source that fails is noted and the others go on."""
     names = list(sources)

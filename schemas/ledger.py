@@ -98,7 +98,7 @@ quarantine_count = _table(
     "Rows of a delivery that break a rule: all of them, kept for good",
     Column("extract_id", BigInteger, ForeignKey("ops.extract.extract_id"), primary_key=True, comment="Delivery"),
     Column("rule", Text, primary_key=True, comment="Rule the rows break"),
-    Column("row_count", BigInteger, nullable=False, comment="Rows that broke it when the delivery was taken"),
+    Column("row_count", BigInteger, nullable=False, comment="Most rows that broke it, when it was taken or replayed"),
     Column("held_count", BigInteger, nullable=False, comment="Rows that break it still, after replays"),
 )
 

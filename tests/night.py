@@ -50,6 +50,17 @@ def run_span(settings: Settings, span: Span, *, everything: bool = False, repull
     return report
 
 
+def run_replay(settings: Settings, extract: int | None = None) -> RunReport:
+    """A replay, as flows/replay.py does it."""
+    report = RunReport("replay")
+    with pipeline.open(settings) as pipe, pipe.recorded(str(uuid.uuid4()), "replay", {}, report):
+        for number in pipe.held(extract, None, None):
+            pipe.replay(number)
+        for table in [*pipe.dirty_dimensions(), *pipe.dirty_facts()]:
+            report.add_built(pipe.build(table))
+    return report
+
+
 @contextmanager
 def _noting(subject: str, report: RunReport, *, goes_on: bool) -> Iterator[None]:
     try:

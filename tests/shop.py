@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -9,11 +10,12 @@ import polars as pl
 import yaml
 from polars.testing import assert_frame_equal
 
+from flows.io import held
 from flows.io.warehouse import Warehouse
 from flows.report import RunReport
 from flows.settings import Settings, load_settings
 from schemas.catalog import DATASETS, DIMENSIONS, FACTS
-from tests.night import run_night, tables
+from tests.night import run_night, run_replay, tables
 
 EVERY_TABLE = (*FACTS, *DIMENSIONS)
 
@@ -120,6 +122,24 @@ class Shop:
     def night(self) -> RunReport:
         """Run a night; a source that fails does not stop the others."""
         return run_night(self.settings, goes_on=True)
+
+    def correct(self, *corrections: dict[str, Any], source: str = "shop") -> None:
+        """Write corrections.yaml; what every correction says is added."""
+        always = {"reason": "known to purchasing", "owner": "purchasing"}
+        content = [correction | always for correction in corrections]
+        (self.settings.sources[0] / source / "corrections.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+
+    def replay(self, extract: int | None = None) -> RunReport:
+        """Replay one extract, or all that is held back."""
+        return run_replay(self.settings, extract)
+
+    def release(self, extract: int, reason: str = "it is right as it is") -> RunReport:
+        """Release an extract and replay it."""
+        with self.warehouse.session() as session:
+            known = held.known(session, extract)
+            held.release(session, known, by="tester", reason=reason, now=datetime.now(UTC))
+            session.commit()
+        return self.replay(extract)
 
     def good_night(self) -> RunReport:
         """Run a night that misses nothing."""

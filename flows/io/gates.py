@@ -49,6 +49,7 @@ _COUNTS = {
     "rows_quarantined": pl.Int64,
     "rows_duplicate": pl.Int64,
     "rows_excluded": pl.Int64,
+    "rows_unexpected": pl.Int64,
     "tolerance_rows": pl.Int64,
     "tolerance_share": pl.Float64,
     "allow_empty": pl.Boolean,
@@ -60,7 +61,7 @@ _COUNTS = {
 class ExtractFacts:
     """What is known of an extract beside its rows. A tolerance that is None leaves it to the gate's default.
 
-    `extract` is what the ledger calls it.
+    `extract` is what the ledger calls it; `rows_unexpected` are those that a correction no longer fits.
     """
 
     extract: str
@@ -70,6 +71,7 @@ class ExtractFacts:
     rows_quarantined: int
     rows_duplicate: int
     rows_excluded: int
+    rows_unexpected: int = 0
     tolerance_rows: int | None = None
     tolerance_share: float | None = None
     allow_empty: bool = False

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+import polars as pl
+
 from flows.expected import Expectation, Spoken, expectation
 from flows.io.warehouse import Session
 from schemas.source import Source
@@ -72,24 +74,94 @@ group by fact, logic_version
 order by fact, logic_version
 """
 
-_QUARANTINE = """
-select
-    e.extract_id, e.source, e.dataset, e.slot, q.rule, q.column_name,
-    count(*) as row_count, min(q.value) as example, min(q.row_no) as first_row_no
-from ops.quarantined_row as q
-inner join ops.extract as e using (extract_id)
-where q.replayed_at is null and ($1 = '' or e.source = $1) and ($2 = '' or e.dataset = $2)
-group by e.extract_id, e.source, e.dataset, e.slot, q.rule, q.column_name
-order by e.extract_id desc, row_count desc, q.rule
+_HELD = """
+held as (
+    select
+        q.extract_id, e.source, e.dataset, e.slot, e.file, q.row_no, q.rule, q.column_name, q.value,
+        q.raw::text as raw, q.quarantined_at, q.replayed_at,
+        -- the key has come again since, or all of what the delivery spoke for has
+        exists (
+            select from ops.current_key as k
+            inner join ops.sighting as s on k.version_sighting = s.sighting_id
+            inner join ops.extract as n on s.extract_id = n.extract_id
+            where
+                k.stream_id = e.stream_id and k.key_hash = q.key_hash
+                and (coalesce(k.version_at, n.as_of::timestamp at time zone 'UTC'),
+                     n.as_of, n.revision, n.landed_at, n.content_hash)
+                > (q.order_at, e.as_of, e.revision, e.landed_at, e.content_hash)
+        ) or exists (
+            select from ops.extract as n
+            where
+                n.stream_id = e.stream_id and n.state = 'accepted'
+                and case e.mode
+                    when 'append' then n.slot = e.slot
+                    when 'period' then n.gives_coverage
+                        and n.period_start <= e.period_start and n.period_end >= e.period_end
+                    when 'snapshot' then n.gives_coverage
+                    else false
+                end
+                and (n.as_of, n.revision, n.landed_at, n.content_hash)
+                > (e.as_of, e.revision, e.landed_at, e.content_hash)
+        ) as is_superseded
+    from ops.quarantined_row as q
+    inner join ops.extract as e on q.extract_id = e.extract_id
+)
 """
 
-_QUARANTINED_ROWS = """
-select q.row_no, q.rule, q.column_name, q.value, q.raw::text as raw, q.quarantined_at, q.replayed_at, e.file
-from ops.quarantined_row as q
-inner join ops.extract as e using (extract_id)
-where q.extract_id = $1::bigint
-order by q.row_no, q.rule
+_QUARANTINE = f"""
+with {_HELD}, kept as (
+    select
+        extract_id, rule, min(column_name) as column_name, min(value) as example,
+        count(*) filter (where is_superseded) as superseded
+    from held
+    where replayed_at is null
+    group by extract_id, rule
+), counted as (
+    select
+        e.extract_id, e.source, e.dataset, e.slot, c.rule, kept.column_name, kept.example,
+        c.held_count - coalesce(kept.superseded, 0) as row_count
+    from ops.quarantine_count as c
+    inner join ops.extract as e on c.extract_id = e.extract_id
+    left join kept on c.extract_id = kept.extract_id and c.rule = kept.rule
+    where
+        c.held_count > 0 and e.state <> 'superseded'
+        and ($1 = '' or e.source = $1) and ($2 = '' or e.dataset = $2)
+)
+select * from counted
+where row_count > 0
+order by extract_id desc, row_count desc, rule
+"""
+
+_BLOCKED = """
+select extract_id, source, dataset, slot, revision, file, blocked_by, landed_at
+from ops.extract
+where state = 'blocked' and ($1 = '' or source = $1) and ($2 = '' or dataset = $2)
+order by extract_id desc
+"""
+
+_QUARANTINED_ROWS = f"""
+with {_HELD}
+select
+    row_no, rule, column_name, value, raw, file, quarantined_at, replayed_at,
+    case
+        when replayed_at is not null then 'replayed'
+        when is_superseded then 'superseded'
+        else 'held'
+    end as state
+from held
+where extract_id = $1::bigint
+order by row_no, rule
 limit $2::bigint
+"""
+
+_HELD_ROWS = f"""
+with {_HELD}
+select extract_id, source, dataset, slot, file, row_no, rule, column_name, value, raw
+from held
+where
+    replayed_at is null and not is_superseded
+    and ($1 = '' or source = $1) and ($2 = '' or dataset = $2) and ($3::bigint = 0 or extract_id = $3::bigint)
+order by extract_id, row_no, rule
 """
 
 
@@ -160,10 +232,25 @@ def stale_slices(session: Session, logic_versions: dict[str, int]) -> Rows:
 
 
 def quarantine(session: Session, source: str | None = None, dataset: str | None = None) -> Rows:
-    """Quarantined rows counted per extract and rule, newest extract first; replayed ones are left out."""
+    """Rows in quarantine counted per extract and rule, newest extract first.
+
+    Those that were replayed are left out, and those whose key has come again since.
+    """
     return session.fetch(_QUARANTINE, source or "", dataset or "").to_dicts()
+
+
+def blocked(session: Session, source: str | None = None, dataset: str | None = None) -> Rows:
+    """Blocked deliveries, newest first, with what blocks them."""
+    return session.fetch(_BLOCKED, source or "", dataset or "").to_dicts()
 
 
 def quarantined_rows(session: Session, extract_id: int, limit: int) -> Rows:
     """Quarantined rows of one extract, one entry per broken rule."""
     return session.fetch(_QUARANTINED_ROWS, extract_id, limit).to_dicts()
+
+
+def held_rows(
+    session: Session, source: str | None = None, dataset: str | None = None, extract_id: int | None = None
+) -> pl.DataFrame:
+    """Rows in quarantine as `quarantine` counts them, one entry per broken rule; `raw` is JSON."""
+    return session.fetch(_HELD_ROWS, source or "", dataset or "", extract_id or 0)

@@ -108,7 +108,8 @@ def _insert(session: Session, extract: Extract, rows: pl.DataFrame, now: datetim
     session.execute(
         "insert into ops.quarantine_count (extract_id, rule, row_count, held_count)"
         " select $1, rule, row_count, row_count from pg_temp.rule_count"
-        " on conflict (extract_id, rule) do update set held_count = excluded.held_count",
+        " on conflict (extract_id, rule) do update set held_count = excluded.held_count,"
+        " row_count = greatest(quarantine_count.row_count, excluded.held_count)",
         extract.extract_id,
     )
     kept = rows.filter(pl.col("raw").is_not_null())

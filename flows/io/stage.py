@@ -145,6 +145,7 @@ def _stage(delivery: Delivery, plan: Plan, work_dir: Path) -> Staged:
         for name in opened.raw.unexpected
     ]
     staged = _result(found, settled, lost, plan, rules, driving, delivered[mapping.driving])
+    warnings += [met.objection for met in corrections if met.objection]
     return replace(staged, corrections=corrections, warnings=warnings)
 
 

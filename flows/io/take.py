@@ -100,6 +100,21 @@ class Taker:
         reasons = withheld(extract, staged.unreadable_keys, gives_coverage=bool(gives_coverage))
         return replace(taken, state="accepted", message="; ".join([*staged.warnings, *reasons]))
 
+    def take_again(self, delivery: Delivery, extract: Extract) -> TakenExtract | None:
+        """Take a blocked delivery once more, or what was held back of an accepted one; None if neither awaits that."""
+        with self.warehouse.session() as guard:
+            lock(guard, delivery)
+            # Another run may have been at it meanwhile.
+            (extract,) = ledger.extracts(guard, "extract_id = $1", extract.extract_id)
+            if extract.state == "superseded":
+                return None
+            if extract.state == "accepted":
+                return self.replay(delivery, extract)
+            with self.warehouse.session() as session:
+                ledger.reopen(session, extract)
+                session.commit()
+            return self.take(delivery, extract)
+
     def replay(self, delivery: Delivery, extract: Extract) -> TakenExtract:
         """Take what was held back of an accepted delivery, as its source maps and corrects it now."""
         folder = self.work / f"extract-{extract.extract_id}"
@@ -140,6 +155,7 @@ class Taker:
             extract=f"{extract.slot} r{extract.revision} {extract.content_hash[:12]}",
             as_of=extract.as_of,
             **staged.counts,
+            rows_unexpected=sum(met.rows_unexpected for met in staged.corrections),
             tolerance_rows=self._dataset(extract).tolerances.rows,
             tolerance_share=self._dataset(extract).tolerances.share,
             allow_empty=any(self.source.tables[file.table].may_be_empty for file in delivery.files),
@@ -172,6 +188,11 @@ class Taker:
     def _block(self, extract: Extract, taken: TakenExtract, why: str, counts: dict[str, int]) -> TakenExtract:
         ledger.block(self.warehouse, extract, why, counts)
         return replace(taken, state="blocked", message=why)
+
+
+def lock(guard: Session, delivery: Delivery) -> None:
+    """Two runs at once take a delivery once: the second waits, and finds it settled."""
+    guard.lock(f"opsmart.take.{delivery.source}.{delivery.dataset}.{delivery.slot}.{delivery.content_hash}")
 
 
 def _counted(taken: TakenExtract, counts: dict[str, int]) -> TakenExtract:

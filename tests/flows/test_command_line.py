@@ -14,7 +14,8 @@ from tests.flows.conftest import Home
 VERBS = [
     ("nightly",), ("backfill",), ("rebuild",), ("serve",), ("watch",), ("status",), ("verify",), ("as-known-at",),
     ("sample",), ("sample", "write"),
-    ("quarantine",), ("quarantine", "list"), ("quarantine", "show"),
+    ("release",), ("quarantine",), ("quarantine", "list"), ("quarantine", "show"), ("quarantine", "replay"),
+    ("quarantine", "export"),
     ("source",), ("source", "new"), ("source", "check"), ("source", "list"),
     ("warehouse",), ("warehouse", "up"), ("warehouse", "url"), ("warehouse", "migrate"), ("warehouse", "stop"),
 ]  # fmt: skip

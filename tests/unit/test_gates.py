@@ -69,6 +69,7 @@ EXTRACTS = [
     ExtractCase("rows or share, the other", quarantined(30, of=100, tolerance_share=0.2, tolerance_rows=30)),
     ExtractCase("nothing tolerated", quarantined(1, of=100, tolerance_share=0.0), said=TOO_MANY),
     ExtractCase("all bad", NOTHING | {"rows_in": 3, "rows_quarantined": 3}, said=UNUSABLE),
+    ExtractCase("a correction that fits no longer", {"rows_unexpected": 1}, said=(("corrections_expected", "warned"),)),
     ExtractCase("all excluded", NOTHING | {"rows_in": 3, "rows_excluded": 3}),
     ExtractCase("no key", columns={"po_id": [None, "2"]}, said=(("key_given", "failed"),)),
     ExtractCase("no second key", columns={"line_no": ["1", None]}, said=(("key_given", "failed"),)),

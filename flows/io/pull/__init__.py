@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from flows.io.pull.again import landed_again
+from flows.io.pull.again import landed_again, landed_as
 from flows.io.pull.database import pull_queries
 from flows.io.pull.deliveries import Delivery, group_deliveries
 from flows.io.pull.files import pull_files, unmatched_files
@@ -14,7 +14,7 @@ from flows.settings import Settings
 from schemas.errors import ExtractError
 from schemas.source import Source
 
-__all__ = ["Delivery", "Pulled", "landed_again", "load_source", "load_sources", "pull", "unmatched_files"]
+__all__ = ["Delivery", "Pulled", "landed_again", "landed_as", "load_source", "load_sources", "pull", "unmatched_files"]
 
 
 @dataclass(frozen=True, slots=True)

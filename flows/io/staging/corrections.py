@@ -19,6 +19,14 @@ class Applied:
     rows_corrected: int
     rows_unexpected: int
 
+    @property
+    def objection(self) -> str:
+        """What is to be done about rows that do not say what is expected; '' where there is none."""
+        if not self.rows_unexpected:
+            return ""
+        rows, advice = f"{self.rows_unexpected:,} rows", "if the source was mended, take it out of corrections.yaml"
+        return f"{rows} do not say what the correction '{self.correction}' expects and stay as delivered: {advice}"
+
 
 def correct(raw: RawRows, corrections: Sequence[Correction], where: str) -> tuple[RawRows, list[Applied]]:
     """The raw table with its corrections, and what these met. Costs one more look at the columns they name.

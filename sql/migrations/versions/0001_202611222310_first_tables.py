@@ -1,13 +1,13 @@
 """first tables.
 
-Revision: 0001_202611222243, after nothing
+Revision: 0001_202611222310, after nothing
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0001_202611222243"
+revision = "0001_202611222310"
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -3458,7 +3458,10 @@ def upgrade() -> None:
         sa.Column("extract_id", sa.BigInteger(), nullable=False, comment="Delivery"),
         sa.Column("rule", sa.Text(), nullable=False, comment="Rule the rows break"),
         sa.Column(
-            "row_count", sa.BigInteger(), nullable=False, comment="Rows that broke it when the delivery was taken"
+            "row_count",
+            sa.BigInteger(),
+            nullable=False,
+            comment="Most rows that broke it, when it was taken or replayed",
         ),
         sa.Column("held_count", sa.BigInteger(), nullable=False, comment="Rows that break it still, after replays"),
         sa.ForeignKeyConstraint(
