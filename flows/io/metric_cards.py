@@ -1,6 +1,7 @@
 """Taking cards and targets: into mart.dim_metric and its neighbours; new components get their whole history."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +17,8 @@ from schemas.metric_tables import METRIC_TABLES
 from transforms.common.keys import hash_columns
 
 LOCK = "opsmart.metrics"
+AT_ONCE = 2
+"""Facts whose new components are computed at a time: PostgreSQL sums on one core each."""
 _DEFINITION = ("fact", "date_column", "value_sql", "where_sql", "leaf")
 
 
@@ -32,9 +35,13 @@ def take(warehouse: Warehouse, loaded: Loaded, now: datetime) -> list[MetricErro
             for component in components
             if component.component_key not in kept
         }
-        failed: dict[int, str] = {}
-        for fact in sorted({component.fact for component in new.values()}):
-            failed |= _keep(warehouse, [one for one in new.values() if one.fact == fact], now)
+        by_fact = [
+            [one for one in new.values() if one.fact == fact]
+            for fact in sorted({component.fact for component in new.values()})
+        ]
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            kept_parts = pool.map(lambda components: _keep(warehouse, components, now), by_fact)
+            failed = {key: reason for found in kept_parts for key, reason in found.items()}
     good, errors = [], list(loaded.errors)
     for card in loaded.cards:
         refused = _refused(card, parts[card.card.metric], failed)
