@@ -142,14 +142,17 @@ def test_status_and_quarantine_tell_what_is_there(practised: Home):
     assert {entry["freshness"] for entry in promised.values()} == {"overdue"}
     assert promised["operation_confirmation"]["days_behind"] > 300
     assert promised["operation_confirmation"]["next_deadline"] > str(datetime.now(UTC))
-    held = practised.json("quarantine", "list")
+    listed = practised.json("quarantine", "list")
+    held = listed["quarantined"]
     assert held
+    assert listed["blocked"] == []
     [first, *_] = held
     rows = practised.json("quarantine", "show", str(first["extract_id"]))
     assert any(row["rule"] == first["rule"] for row in rows)
     for text in (practised.opsmart("status"), practised.opsmart("quarantine", "list")):
         assert "sample_" in text
-    assert practised.json("quarantine", "list", "--source", "nobody") == []
+    assert practised.json("quarantine", "list", "--source", "nobody") == {"quarantined": [], "blocked": []}
+    assert "There is no extract 999999" in practised.opsmart("quarantine", "show", "999999", code=2)
 
 
 def test_a_source_can_be_tried_and_listed(practised: Home):
