@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import cyclopts
 
-from flows import cli_look, cli_quarantine, cli_run, cli_source, cli_warehouse
+from flows import cli_docs, cli_look, cli_quarantine, cli_run, cli_source, cli_warehouse
 from flows.report import ExitCode, UsageError
 from schemas.errors import OpsmartError
 
@@ -35,6 +35,7 @@ app.command(cli_quarantine.release)
 app.command(cli_source.source)
 app.command(cli_warehouse.warehouse)
 app.command(cli_warehouse.sample)
+app.command(cli_docs.docs)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

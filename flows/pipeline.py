@@ -116,6 +116,7 @@ class Pipeline:
         try:
             yield
             report.add_gates(**self._journal.gate_counts)
+            report.gates.findings += self._journal.findings
             state = "partial" if report.is_partial else "ok"
         finally:
             self._journal.end(state, datetime.now(UTC))

@@ -90,6 +90,8 @@ class Gates:
     passed: int = 0
     warned: int = 0
     failed: int = 0
+    findings: list[tuple[str, str, str, str]] = field(default_factory=list)
+    """gate, subject, status and what was found, of the first that did not pass."""
 
 
 @dataclass

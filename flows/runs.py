@@ -129,6 +129,11 @@ def _leave_artifact(report: RunReport) -> None:
             ("table", "slices", "rows written", "rows removed", "unchanged"),
             [(b.table, b.slices, b.rows_added, b.rows_removed, b.rows_unchanged) for b in report.built],
         )
+    if report.gates.passed:
+        counts = report.gates
+        lines += [f"Gates: {counts.passed:,} passed, {counts.warned:,} warned, {counts.failed:,} failed.", ""]
+        if counts.findings:
+            lines += _markdown(("gate", "of", "status", "found"), counts.findings)
     if report.pulls:
         lines += _markdown(
             ("source", "dataset", "extracts", "first", "last", "MB"),
@@ -154,4 +159,6 @@ def _leave_artifact(report: RunReport) -> None:
 
 def _markdown(columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> list[str]:
     head = [" | ".join(columns), " | ".join("---" for _ in columns)]
-    return [f"| {line} |" for line in (*head, *(" | ".join(map(str, row)) for row in rows))] + [""]
+    return [
+        f"| {line} |" for line in (*head, *(" | ".join(str(cell).replace("|", "/") for cell in row) for row in rows))
+    ] + [""]

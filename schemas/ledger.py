@@ -21,7 +21,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
-from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION, JSONB, TIMESTAMP
 
 metadata = MetaData()
 INSTANT = TIMESTAMP(timezone=True)
@@ -252,12 +252,27 @@ gate_result = _table(
     "What every gate said",
     Column("run_id", Text, primary_key=True, comment="Run"),
     Column("gate", Text, primary_key=True, comment="Gate"),
-    Column("subject", Text, primary_key=True, comment="Extract or slice judged"),
+    Column("subject", Text, primary_key=True, comment="Extract or slice judged, as it is shown"),
+    Column("judged", Text, nullable=False, comment="Dataset of the extract, or fact of the slices"),
+    Column("source", Text, nullable=False, comment="Source that delivered, or anchors the slices"),
+    Column("day", Date, nullable=False, comment="as_of of the extract, or day of the (first) slice"),
+    Column("until", Date, nullable=False, comment="Day of the last slice, where several are told of as one"),
+    Column("extract_id", BigInteger, comment="Delivery; NULL for slices"),
     Column("severity", Text, nullable=False, comment="fail or warn"),
     Column("status", Text, nullable=False, comment="passed, warned or failed"),
+    Column("value", DOUBLE_PRECISION, comment="What was measured, where that is a number"),
     Column("observed", Text, comment="What was found"),
     Column("expected", Text, comment="What was expected"),
     Column("checked_at", INSTANT, nullable=False, comment="When"),
+)
+
+extract_measure = _table(
+    "extract_measure",
+    "What deliveries measured; gates compare later ones with it",
+    Column("extract_id", BigInteger, ForeignKey("ops.extract.extract_id"), primary_key=True, comment="Delivery"),
+    Column("measure", Text, primary_key=True, comment="What was measured"),
+    Column("part", Text, primary_key=True, comment="Of which column, site, item, value; '' for the whole delivery"),
+    Column("value", DOUBLE_PRECISION, nullable=False, comment="How much it was"),
 )
 
 business_date = _table(

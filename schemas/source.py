@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from schemas.correction import Correction
+from schemas.gate import Gate, Severity
 
 Mode = Literal["append", "delta", "snapshot", "period"]
 RawType = Literal["text", "integer", "decimal", "date", "timestamp", "boolean"]
@@ -20,8 +21,14 @@ Encoding = Literal["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "la
 Format = Literal["csv", "jsonl", "parquet", "excel"]
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+SchemaPolicy = Literal["evolve", "freeze", "discard"]
+"""What a change of a table's columns means: it is told, it blocks, or nobody asks."""
+
 WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
 """In order from Monday."""
+
+TRAILER = "trailer"
+"""Where control totals may be stated, beside a table."""
 
 SLOT_GROUPS = frozenset({"as_of", "period", "revision", "part"})
 NAME = r"^[a-z][a-z0-9_]*$"
@@ -47,6 +54,24 @@ def _slot(pattern: str) -> str:
     return pattern
 
 
+def _trailer(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from error
+    return pattern
+
+
+def _holidays(calendar: str) -> str:
+    import holidays
+
+    country, _, subdivision = calendar.partition("-")
+    known = holidays.list_supported_countries()
+    if country not in known or (subdivision and subdivision not in known[country]):
+        raise ValueError(f"{calendar!r} is no country (DE) or country and part of it (DE-HB) whose holidays are known")
+    return calendar
+
+
 def _clock(value: object) -> object:
     # YAML 1.1 reads an unquoted 06:00 as the number 360 (base 60).
     return f"{value // 60:02d}:{value % 60:02d}" if isinstance(value, int) else value
@@ -55,6 +80,8 @@ def _clock(value: object) -> object:
 TimeZone = Annotated[str, AfterValidator(_zone)]
 SlotPattern = Annotated[str, AfterValidator(_slot)]
 ClockTime = Annotated[time, BeforeValidator(_clock)]
+Trailer = Annotated[str, AfterValidator(_trailer)]
+HolidayCalendar = Annotated[str, AfterValidator(_holidays)]
 
 
 class _Model(BaseModel):
@@ -123,6 +150,10 @@ class RawTable(_Model):
     raw_types: RawTypes | None = None
     may_be_empty: bool = False
     """Whether a file of no bytes is a delivery of no rows rather than a broken one."""
+    trailer: Trailer | None = None
+    """Matches the last line, which is no row; its groups are what `control_totals` may name."""
+    schema_policy: SchemaPolicy | None = None
+    """Where it is not the source's."""
 
     @field_validator("columns")
     @classmethod
@@ -146,6 +177,8 @@ class RawTable(_Model):
             raise ValueError("done_marker is the name of a file in the same folder")
         if self.done_marker == "{name}":
             raise ValueError("done_marker is the file itself")
+        if self.trailer and self.format not in ("csv", "jsonl"):
+            raise ValueError("only csv and jsonl files have lines, of which one may be a trailer")
         if self.query and self.slot:
             raise ValueError("a query has no file name to find a slot in")
         if self.columns and (unknown := set(self.types) - set(self.columns)):
@@ -171,6 +204,30 @@ class Tolerances(_Model):
     share: float | None = Field(default=None, ge=0, le=1)
 
 
+class ControlTotals(_Model):
+    """What the sender says that it sent: compared with what came, to the last row and decimal.
+
+    `stated_in` is `trailer` (of each file of the table) or a raw table that is delivered beside (a manifest); of its
+    rows those count whose cells are as `where` says, and several are added up. `rows` names its column (or the group of
+    the trailer) with the number of rows, `sums` those with the sums of columns of the table.
+    """
+
+    stated_in: str = TRAILER
+    table: str | None = None
+    """The table whose rows are counted and summed; without it the SELECT's driving table."""
+    rows: str | None = None
+    sums: dict[str, str] = {}
+    where: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _states_something(self) -> Self:
+        if self.rows is None and not self.sums:
+            raise ValueError("needs rows, sums or both: where the number of rows and the sums are stated")
+        if self.stated_in == TRAILER and self.where:
+            raise ValueError("where picks rows of a manifest; a trailer is one line")
+        return self
+
+
 class SourceDataset(_Model):
     """How a source delivers one dataset; `<dataset>.sql` beside source.yaml maps it."""
 
@@ -188,7 +245,10 @@ class SourceDataset(_Model):
     """Greatest share of current keys that one complete delivery may end by leaving them out."""
     closed_periods: Literal["restate", "adjust"] = "restate"
     """What a delivery as of a day after a fiscal period's closing does: changes the period, or is booked after it."""
+    control_totals: ControlTotals | None = None
     history_gates: Literal["warn", "fail"] = "warn"
+    gates: dict[Annotated[str, Field(pattern=NAME)], Literal["fail", "warn", "ignore"]] = {}
+    """What single gates are worth here, where that differs from their files; needs a reason."""
     tolerances: Tolerances = Tolerances()
     reason: str = ""
     """Why a tolerance or limit differs from the default."""
@@ -203,7 +263,23 @@ class SourceDataset(_Model):
     def _tolerance_explained(self) -> Self:
         if self.tolerances != Tolerances() and not self.reason.strip():
             raise ValueError("tolerances need a `reason`: why may so many rows be missing?")
+        if self.gates and not self.reason.strip():
+            raise ValueError("gates need a `reason`: why are they worth more or less here?")
         return self
+
+    @property
+    def control_tables(self) -> tuple[str, ...]:
+        """Raw tables that belong to a delivery for what they state of it."""
+        totals = self.control_totals
+        named = () if totals is None else (totals.table, totals.stated_in)
+        return tuple(name for name in named if name is not None and name != TRAILER)
+
+    def severity(self, gate: Gate) -> Severity | None:
+        """What a gate's word is worth here; None: it is not asked."""
+        said = self.gates.get(gate.name)
+        if said is not None:
+            return None if said == "ignore" else said
+        return "fail" if gate.history and self.history_gates == "fail" else gate.severity
 
 
 class SourceFile(_Model):
@@ -216,10 +292,25 @@ class SourceFile(_Model):
     day_ends: ClockTime = time()
     """When a day of the source ends on its clock: until noon on the day after, from noon on on the day itself."""
     currency: str | None = Field(default=None, pattern="^[A-Z]{3}$")
+    holidays: HolidayCalendar | None = None
+    """Country, or country and part of it, on whose holidays deliveries are compared with those of other holidays."""
+    schema_policy: SchemaPolicy = "evolve"
     code_spaces: dict[str, str] = {}
     raw_types: RawTypes = RawTypes()
     tables: dict[Annotated[str, Field(pattern=NAME)], RawTable]
     datasets: dict[Annotated[str, Field(pattern=NAME)], SourceDataset]
+
+    @model_validator(mode="after")
+    def _totals_are_stated(self) -> Self:
+        for name, dataset in self.datasets.items():
+            totals = dataset.control_totals
+            if totals is None:
+                continue
+            if unknown := set(dataset.control_tables) - self.tables.keys():
+                raise ValueError(f"control_totals of {name} name {min(unknown)!r}, which is not among the tables")
+            if totals.stated_in == TRAILER and not any(table.trailer for table in self.tables.values()):
+                raise ValueError(f"control_totals of {name} are stated in a trailer, and no table has one")
+        return self
 
 
 class Source(SourceFile):

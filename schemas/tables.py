@@ -167,9 +167,11 @@ def _as_was_view(dimension: Dimension) -> str:
     names = [name for name in column_order(DIMENSIONS[base].contract) if name != "row_hash"]
     of_state = "".join(f"    state.{name},\n" for name in names)
     of_member = "".join(f"    member.{name},\n" for name in names)
+    columns = DIMENSIONS[base].contract.columns() | dimension.contract.columns()
+    described = "".join(f"-- {name}: {columns[name].description}\n" for name in (*names, "valid_from", "valid_to"))
     return f"""\
 -- {base} by date: exactly one version of every member for every day. Written by `make migration`.
-select
+{described}select
 {of_state}    case
         when lag(state.valid_from) over by_member is null then date '0001-01-01'
         else state.valid_from

@@ -5,8 +5,9 @@ is handed to Great Expectations. Gates on columns that are no measures are judge
 columns are converted. Nothing is imported where nothing is to be judged.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Literal
@@ -21,29 +22,34 @@ from flows.io.gates_files import (
     contract_of,
     driving_columns,
     has_control_totals,
+    kept_as_changes,
     load_suites,
     plan,
 )
+from flows.io.gates_history import History, measured_columns
 from flows.io.gates_measures import SLICE, SUBJECT, measure_extract, measure_slices, with_missing_members
 from schemas.errors import GateError
-from schemas.gate import COLUMN_ARGUMENTS, Gate, Severity
+from schemas.gate import COLUMN_ARGUMENTS, PARAMETER, Gate, Severity, is_parameter
 
 __all__ = [
     "ExtractFacts",
     "GateResult",
+    "History",
+    "Judgement",
     "Subject",
     "driving_columns",
     "has_control_totals",
     "import_great_expectations",
     "judge_extract",
     "judge_slices",
+    "kept_as_changes",
     "load_suites",
     "preload",
 ]
 
 Status = Literal["passed", "warned", "failed"]
 
-_COUNTS = {
+_KNOWN = {
     "rows_in": pl.Int64,
     "rows_accepted": pl.Int64,
     "rows_quarantined": pl.Int64,
@@ -53,15 +59,30 @@ _COUNTS = {
     "tolerance_rows": pl.Int64,
     "tolerance_share": pl.Float64,
     "allow_empty": pl.Boolean,
+    "mode": pl.String,
+    "rows_a_day": pl.Float64,
+    "days_behind": pl.Int64,
+    "hours_late": pl.Float64,
+    "same_as": pl.String,
+    "control_rows_gap": pl.Int64,
+    "control_sums_gap": pl.String,
+    "frozen_column_changes": pl.String,
+    "column_changes": pl.String,
 }
 """What a suite may derive from beside measures of the rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExtractFacts:
-    """What is known of an extract beside its rows. A tolerance that is None leaves it to the gate's default.
+    """What is known of an extract beside its rows. None: it is not known, or nothing is declared.
 
-    `extract` is what the ledger calls it; `rows_unexpected` are those that a correction no longer fits.
+    `extract` is what messages call it, `extract_id` what the ledger does. `rows_a_day` are rows_in, of a period that
+    still goes on divided by its days so far. `days_behind` is how long before as_of the newest row is, `hours_late` how
+    long after its deadline it landed, `same_as` the slot of an earlier delivery of the same bytes ('' for none).
+    `control_rows_gap` is how many rows came beyond those that trailer or manifest state, `control_sums_gap` names the
+    sums that are other ones. `frozen_column_changes` and `column_changes` say how the columns of tables whose policy is
+    freeze, or evolve, differ from before. `columns` are those that came, as `table.column`.
+    `rows_unexpected` are those that a correction no longer fits.
     """
 
     extract: str
@@ -75,6 +96,17 @@ class ExtractFacts:
     tolerance_rows: int | None = None
     tolerance_share: float | None = None
     allow_empty: bool = False
+    extract_id: int | None = None
+    mode: str = "snapshot"
+    rows_a_day: float | None = None
+    days_behind: int | None = None
+    hours_late: float | None = None
+    same_as: str | None = None
+    control_rows_gap: int | None = None
+    control_sums_gap: str | None = None
+    frozen_column_changes: str | None = None
+    column_changes: str | None = None
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +118,7 @@ class Subject:
     day: date
     until: date
     extract: str = ""
+    extract_id: int | None = None
 
     def __str__(self) -> str:
         """As the ledger writes it, e.g. `fct_goods_receipt sample_erp 2026-03-01`; unique within a run."""
@@ -95,7 +128,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
-    """What a gate said about one subject; `observed` and `expected` are for reading."""
+    """What a gate said about one subject; `observed`, `expected`, `reason` and `remedy` are for reading."""
 
     gate: str
     subject: Subject
@@ -105,6 +138,21 @@ class GateResult:
     expected: str
     reason: str
     checked_at: datetime
+    value: float | None = None
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the gates say about an extract; `kept` is what it measured, for later ones (see gates_history.MEASURED)."""
+
+    results: list[GateResult]
+    kept: pl.DataFrame
+
+
+def as_declared(gate: Gate) -> Severity | None:
+    """The severity that the gate's file says."""
+    return gate.severity
 
 
 def judge_extract(
@@ -114,26 +162,44 @@ def judge_extract(
     facts: ExtractFacts,
     *,
     checked_at: datetime,
+    history: History | None = None,
+    severity: Callable[[Gate], Severity | None] = as_declared,
     folder: Path = GATES,
-) -> list[GateResult]:
-    """Judge one extract: `staged` are its good rows in the columns of the dataset's contract.
+) -> Judgement:
+    """Judge one extract.
 
-    Returns one result per gate; any `failed` one blocks the extract. Raises GateError for a wrong gate file.
+    `staged` are its good rows in the columns of the dataset's contract, `history` is what earlier deliveries measured,
+    `severity` what a gate's word is worth for this source (None: it is not asked).
+
+    Returns one result per gate that has something to judge; any `failed` one blocks the extract. Raises GateError for
+    a wrong gate file.
     """
     todo = plan("extracts", dataset, folder)
+    severities = {name: severity(planned.gate) for name, planned in todo.gates.items()}
+    todo = todo.only({name: planned for name, planned in todo.gates.items() if severities[name]})
+    columns = measured_columns(facts.columns)
     if not todo.gates:
-        return []
+        return Judgement([], columns)
     rows = staged.lazy()
-    counts = pl.LazyFrame([asdict(facts)], schema=_COUNTS)
-    frame = measure_extract(rows, counts, todo)
-    subject = Subject(dataset, source, facts.as_of, facts.as_of, facts.extract)
+    known = pl.LazyFrame([{name: getattr(facts, name) for name in _KNOWN}], schema=_KNOWN)
+    measured = measure_extract(rows, known, todo, history or History.none())
+    frame = measured.frame
+    todo = todo.only({name: planned for name, planned in todo.gates.items() if _has_something(planned.gate, frame)})
+    subject = Subject(dataset, source, facts.as_of, facts.as_of, facts.extract, facts.extract_id)
     verdicts = _judge(frame, rows.with_columns(pl.lit(0).alias(SUBJECT)), todo, by_subject=False)
     results = []
     for name, verdict in verdicts.items():
         planned = todo.gates[name]
-        observed = _values(frame, 0, planned.gate) if _is_measured(planned, frame) else verdict.observed
-        results.append(_result(planned, subject, observed, checked_at, failing=bool(verdict.failing)))
-    return results
+        gate = planned.gate.model_copy(update={"severity": severities[name]})
+        observed = _values(frame, 0, gate) if _is_measured(planned, frame) else verdict.observed
+        results.append(_result(gate, subject, observed, checked_at, failing=bool(verdict.failing), frame=frame))
+    return Judgement(results, pl.concat([measured.kept, columns]))
+
+
+def _has_something(gate: Gate, frame: pl.DataFrame) -> bool:
+    if missing := set(gate.needs) - set(frame.columns):
+        raise GateError(f"Gate {gate.name!r} needs {min(missing)!r}, which is not measured")
+    return all(frame[name][0] is not None for name in gate.needs)
 
 
 def judge_slices(
@@ -143,6 +209,7 @@ def judge_slices(
     *,
     checked_at: datetime,
     members: Mapping[str, pl.Series] | None = None,
+    published: pl.DataFrame | None = None,
     folder: Path = GATES,
 ) -> list[GateResult]:
     """Judge the slices of a built chunk, each by itself.
@@ -150,7 +217,8 @@ def judge_slices(
     `rows` are the complete rows of the slices, in the columns of the fact's contract and `_slice` (Date; with `source`
     it names the slice). `driving` are the current rows that drive the same slices, with `source`, `_slice` and their
     contract's columns; needed where a suite of the fact has control totals. `members` are the durable keys that master
-    data has delivered, by dimension; without them only the unknown member -1 counts as unknown.
+    data has delivered, by dimension; without them only the unknown member -1 counts as unknown. `published` (source,
+    _slice, published_rows) is how many rows the last version of each slice had.
 
     Returns one result per gate and slice that does not pass, and per gate and source one for all slices that pass.
     Any `failed` one blocks its slice. Raises GateError for a wrong gate file.
@@ -159,7 +227,9 @@ def judge_slices(
     if not todo.gates:
         return []
     lazy = with_missing_members(rows.lazy(), contract_of("facts", fact), members or {})
-    frame = measure_slices(lazy, None if driving is None else driving.lazy(), todo)
+    frame = measure_slices(
+        lazy, None if driving is None else driving.lazy(), todo, None if published is None else published.lazy()
+    )
     if frame.is_empty():
         return []
     numbered = lazy.join(frame.select(*SLICE, SUBJECT).lazy(), on=SLICE, how="left", nulls_equal=True)
@@ -177,7 +247,8 @@ def _judge(frame: pl.DataFrame, rows: pl.LazyFrame, todo: Plan, *, by_subject: b
     on_measures = [gate for gate in todo.gates.values() if _is_measured(gate, frame)]
     on_rows = [gate for gate in todo.gates.values() if not _is_measured(gate, frame)]
     columns = _columns(on_measures)
-    verdicts = run(frame.select(SUBJECT, *columns), on_measures, by_subject=by_subject)
+    given = {} if by_subject else {name: frame[name][0] for one in todo.gates.values() for name in one.gate.parameters}
+    verdicts = run(frame.select(SUBJECT, *columns), on_measures, by_subject=by_subject, parameters=given)
     for gate in on_measures:
         verdicts[gate.gate.name] = _unknown_fails(verdicts[gate.gate.name], gate.gate, frame)
     if on_rows:
@@ -185,7 +256,7 @@ def _judge(frame: pl.DataFrame, rows: pl.LazyFrame, todo: Plan, *, by_subject: b
             _check_columns(gate, rows.collect_schema().names())
         named = rows.select(SUBJECT, *_columns(on_rows)).collect()
         if not named.is_empty():  # no rows pass expectations on values: that says nothing, so nothing is said
-            verdicts |= run(named, on_rows, by_subject=by_subject)
+            verdicts |= run(named, on_rows, by_subject=by_subject, parameters=given)
     return verdicts
 
 
@@ -219,11 +290,13 @@ def _slice_results(
     gate, measured = planned.gate, _is_measured(planned, frame)
     results = [
         _result(
-            planned,
+            gate,
             slices[at],
             _values(frame, at, gate) if measured else f"{verdict.failing[at]} rows",
             checked_at,
             failing=True,
+            frame=frame,
+            at=at,
         )
         for at in sorted(verdict.failing)
     ]
@@ -234,15 +307,26 @@ def _slice_results(
     for source, days in passed.items():
         subject = Subject(slices[0].name, source, min(days), max(days))
         observed = f"{len(days)} slice{'s' if len(days) > 1 else ''}"
-        results.append(_result(planned, subject, observed, checked_at, failing=False))
+        results.append(_result(gate, subject, observed, checked_at, failing=False))
     return results
 
 
 def _result(
-    planned: PlannedGate, subject: Subject, observed: str, checked_at: datetime, *, failing: bool
+    gate: Gate,
+    subject: Subject,
+    observed: str,
+    checked_at: datetime,
+    *,
+    failing: bool,
+    frame: pl.DataFrame | None = None,
+    at: int = 0,
 ) -> GateResult:
-    gate = planned.gate
-    given = ", ".join(f"{name}={value}" for name, value in gate.arguments.items() if name not in COLUMN_ARGUMENTS)
+    """`frame` and `at` say where the measures are that the gate looked at."""
+    given = ", ".join(
+        f"{name}={_shown(frame[value[PARAMETER]][at]) if frame is not None and is_parameter(value) else value}"
+        for name, value in gate.arguments.items()
+        if name not in COLUMN_ARGUMENTS
+    )
     return GateResult(
         gate=gate.name,
         subject=subject,
@@ -252,9 +336,22 @@ def _result(
         expected=gate.expectation.removeprefix("expect_").replace("_", " ") + (f" ({given})" if given else ""),
         reason=gate.reason,
         checked_at=checked_at,
+        value=None if frame is None else _number(frame, at, gate),
+        remedy=gate.remedy,
     )
 
 
 def _values(frame: pl.DataFrame, at: int, gate: Gate) -> str:
-    """The exact measures that a gate looked at."""
-    return ", ".join(f"{column} = {frame[column][at]}" for column in gate.columns if column in frame.columns)
+    """The exact measures that a gate looked at, and what it shows beside them."""
+    names = dict.fromkeys(name for name in (*gate.columns, *gate.shows) if name in frame.columns)
+    return ", ".join(f"{name} = {_shown(frame[name][at])}" for name in names)
+
+
+def _shown(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _number(frame: pl.DataFrame, at: int, gate: Gate) -> float | None:
+    """The first of the measures that the gate looked at that is a number."""
+    values = (frame[name][at] for name in gate.columns if name in frame.columns and frame[name].dtype.is_numeric())
+    return next((float(value) for value in values if value is not None and math.isfinite(value)), None)

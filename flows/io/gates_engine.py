@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 import polars as pl
@@ -19,7 +20,7 @@ import polars as pl
 from flows.io.gates_files import PlannedGate
 from flows.io.gates_measures import SUBJECT
 from schemas.errors import GateError
-from schemas.gate import Gate
+from schemas.gate import PARAMETER, Gate
 
 SMALL = 10_000
 """Rows of a frame that may be kept until the next one comes."""
@@ -74,8 +75,14 @@ def _context() -> Any:
     return _imported().get_context(mode="ephemeral", project_config=config)
 
 
-def run(frame: pl.DataFrame, gates: Sequence[PlannedGate], *, by_subject: bool) -> dict[str, Verdict]:
-    """Judge `frame`, by gate name.
+def run(
+    frame: pl.DataFrame,
+    gates: Sequence[PlannedGate],
+    *,
+    by_subject: bool,
+    parameters: Mapping[str, object] = MappingProxyType({}),
+) -> dict[str, Verdict]:
+    """Judge `frame`, by gate name; `parameters` are the values of arguments that are given now.
 
     `frame` holds `_subject` and the columns that the gates name. With `by_subject` every gate must say which subjects
     fail, so only expectations on values are allowed; otherwise the frame is one subject, 0, and any will do.
@@ -87,10 +94,10 @@ def run(frame: pl.DataFrame, gates: Sequence[PlannedGate], *, by_subject: bool) 
         import_great_expectations()
         asked = {gate.gate.name: gate for gate in gates}
         batch = _batch(frame)
-        said = _validate(batch, gates, "BOOLEAN_ONLY", by_subject=by_subject)
+        said = _validate(batch, gates, "BOOLEAN_ONLY", by_subject=by_subject, parameters=parameters)
         noes = [asked[name] for name, result in said.items() if not result["success"]]
         wanted = {"result_format": "COMPLETE", "unexpected_index_column_names": [SUBJECT]} if by_subject else "BASIC"
-        details = _validate(batch, noes, wanted, by_subject=by_subject) if noes else {}
+        details = _validate(batch, noes, wanted, by_subject=by_subject, parameters=parameters) if noes else {}
         if frame.height > SMALL:
             _batch(frame.clear())  # Great Expectations keeps the last batch; let it go of the rows
     return {name: _verdict(details[name], by_subject=by_subject) if name in details else Verdict({}) for name in asked}
@@ -121,11 +128,12 @@ def expectation(planned: PlannedGate, *, by_subject: bool) -> Any:
     except ValueError as error:  # pydantic's, which says which argument
         raise GateError(f"{gate.expectation}: {_in_one_line(error)}", where=planned.where) from error
     on_values = (ColumnMapExpectation, ColumnPairMapExpectation, MulticolumnMapExpectation)
-    if by_subject and (not isinstance(made, on_values) or gate.arguments.get("mostly", 1) != 1):
+    if by_subject and (not isinstance(made, on_values) or gate.arguments.get("mostly", 1) != 1 or gate.parameters):
         raise GateError(
             f"{gate.expectation} cannot be judged slice by slice",
             where=planned.where,
-            remedy="Measure it (count, share, sum) and expect something of the measure's value, without `mostly`",
+            remedy="Measure it (count, share, sum) and expect something of the measure's value, without `mostly` and"
+            f" {PARAMETER}",
         )
     return made
 
@@ -156,6 +164,7 @@ def _validate(
     result_format: object,
     *,
     by_subject: bool,
+    parameters: Mapping[str, object],
 ) -> dict[str, Any]:
     """Results by gate name (they come in any order)."""
     suite = _imported().ExpectationSuite(
@@ -163,7 +172,7 @@ def _validate(
     )
     where = {gate.gate.name: gate.where for gate in gates}
     results = {}
-    for result in batch.validate(suite, result_format=result_format).results:
+    for result in batch.validate(suite, result_format=result_format, expectation_parameters=dict(parameters)).results:
         name = result.expectation_config.meta["gate"]
         if message := _raised(result.exception_info):
             raise GateError(f"Gate {name!r} could not be evaluated: {message}", where=where[name])

@@ -1,22 +1,24 @@
 """Gate files: read, checked, and merged into the plan for one dataset or fact."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from flows.io.yaml_lines import line_of
 from schemas.catalog import DATASETS, FACTS
-from schemas.contract import Contract
+from schemas.contract import Contract, DatasetContract
 from schemas.errors import GateError
-from schemas.gate import ForEach, Gate, Judged, Suite
+from schemas.gate import Days, ForEach, Gate, Groups, Judged, Parts, Suite
 
 GATES = Path(__file__).parents[2] / "schemas" / "gates"
+
+_TECHNICAL = frozenset(DatasetContract.columns())
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,21 @@ class Plan:
     measures: dict[str, tuple[str, str]] = field(default_factory=dict)
     driving: dict[str, tuple[str, str]] = field(default_factory=dict)
     derived: dict[str, tuple[str, str]] = field(default_factory=dict)
+    parts: dict[str, tuple[Parts, str]] = field(default_factory=dict)
+    groups: dict[str, tuple[Groups, str]] = field(default_factory=dict)
+    history: dict[str, tuple[Days, str]] = field(default_factory=dict)
     gates: dict[str, PlannedGate] = field(default_factory=dict)
+
+    def only(self, gates: Mapping[str, PlannedGate]) -> "Plan":
+        """The plan for some of its gates: without the parts, groups and derived measures that none of them looks at."""
+        needed = {name for planned in gates.values() for name in planned.gate.named}
+        for name, (sql, _) in reversed(self.derived.items()):
+            if name in needed:
+                needed |= set(pl.sql_expr(sql).meta.root_names())
+        derived = {name: one for name, one in self.derived.items() if name in needed}
+        parts = {name: one for name, one in self.parts.items() if any(part.startswith(f"{name}_") for part in needed)}
+        groups = {name: one for name, one in self.groups.items() if name in needed}
+        return replace(self, derived=derived, parts=parts, groups=groups, gates=dict(gates))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +112,9 @@ def stands_for(for_each: ForEach | None, contract: type[Contract]) -> list[dict[
                 for name in contract.marked("money")
                 if name.endswith("_reporting") and name.removesuffix("_reporting") in columns
             ]
+        case "nullable":
+            names = [name for name, column in columns.items() if column.nullable and name not in _TECHNICAL]
+            return [{"columns": ", ".join(names)}] if names else []
 
 
 def _load(file: Path) -> LoadedSuite:
@@ -117,21 +136,23 @@ def _load(file: Path) -> LoadedSuite:
 
 def _merge(merged: Plan, loaded: LoadedSuite, names: Mapping[str, str]) -> None:
     suite, file = loaded.suite, str(loaded.file)
-    for target, measures in (
+    targets: list[tuple[dict[str, Any], Mapping[str, Any]]] = [
         (merged.measures, suite.measures),
         (merged.driving, suite.driving),
         (merged.derived, suite.derived),
-    ):
-        for template, sql in measures.items():
-            _add(target, _filled(template, names), (_filled(sql, names), file))
+        (merged.parts, suite.parts),
+        (merged.groups, suite.groups),
+        (merged.history, suite.history),
+    ]
+    for target, measures in targets:
+        for template, measure in measures.items():
+            _add(target, _filled(template, names), (_filled(measure, names), file))
     if twice := (merged.measures.keys() & merged.driving.keys()) | (
         merged.derived.keys() & (merged.measures.keys() | merged.driving.keys())
     ):
         raise GateError(f"{min(twice)!r} is measured twice", where=file, remedy="Give one of them another name")
     for gate, line in zip(suite.gates, loaded.lines, strict=True):
-        filled = gate.model_copy(
-            update={"name": _filled(gate.name, names), "arguments": _filled(gate.arguments, names)}
-        )
+        filled = _filled(gate, names)
         if filled.name in merged.gates:
             other = merged.gates[filled.name].where
             raise GateError(
@@ -140,7 +161,7 @@ def _merge(merged: Plan, loaded: LoadedSuite, names: Mapping[str, str]) -> None:
         merged.gates[filled.name] = PlannedGate(filled, f"{file}:{line}")
 
 
-def _add(target: dict[str, tuple[str, str]], name: str, measure: tuple[str, str]) -> None:
+def _add(target: dict[str, tuple[Any, str]], name: str, measure: tuple[Any, str]) -> None:
     if target.setdefault(name, measure)[0] != measure[0]:
         raise GateError(
             f"{name!r} is measured in two ways", where=f"{target[name][1]}, {measure[1]}", remedy="Rename one of them"
@@ -155,7 +176,9 @@ def _filled(value: Any, names: Mapping[str, str]) -> Any:
         return value
     if isinstance(value, dict):
         return {key: _filled(one, names) for key, one in value.items()}
-    return [_filled(one, names) for one in value] if isinstance(value, list) else value
+    if isinstance(value, BaseModel):
+        return value.model_copy(update={key: _filled(one, names) for key, one in value})
+    return type(value)(_filled(one, names) for one in value) if isinstance(value, list | tuple) else value
 
 
 def driving_columns(fact: str, folder: Path = GATES) -> tuple[str, ...]:
@@ -167,3 +190,8 @@ def driving_columns(fact: str, folder: Path = GATES) -> tuple[str, ...]:
 def has_control_totals(fact: str, folder: Path = GATES) -> bool:
     """Whether judging slices of the fact needs the current rows that drive them."""
     return bool(plan("facts", fact, folder).driving)
+
+
+def kept_as_changes(dataset: str, folder: Path = GATES) -> tuple[str, ...]:
+    """Parts of a dataset's extracts of which only changes are kept."""
+    return tuple(name for name, (parts, _) in plan("extracts", dataset, folder).parts.items() if parts.only_changes)

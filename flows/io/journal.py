@@ -8,7 +8,35 @@ import polars as pl
 
 from flows.io.gates import GateResult
 from flows.io.steady import steady
-from flows.io.warehouse import Warehouse
+from flows.io.warehouse import Session, Warehouse
+
+_RESULT: dict[str, pl.DataType] = {
+    "gate": pl.String(),
+    "subject": pl.String(),
+    "judged": pl.String(),
+    "source": pl.String(),
+    "day": pl.Date(),
+    "until": pl.Date(),
+    "extract_id": pl.Int64(),
+    "severity": pl.String(),
+    "status": pl.String(),
+    "value": pl.Float64(),
+    "observed": pl.String(),
+    "expected": pl.String(),
+    "checked_at": pl.Datetime("us", "UTC"),
+}
+
+_NOTE = f"""
+insert into ops.gate_result (run_id, {", ".join(_RESULT)})
+select distinct on (gate, subject) $1, {", ".join(_RESULT)} from pg_temp.said
+on conflict (run_id, gate, subject) do update set
+    severity = excluded.severity, status = excluded.status, value = excluded.value, observed = excluded.observed,
+    expected = excluded.expected, checked_at = excluded.checked_at
+"""
+
+
+FINDINGS = 100
+"""Gates that did not pass of which a run's report tells."""
 
 
 class Journal:
@@ -18,6 +46,7 @@ class Journal:
         self._warehouse, self.run_id = warehouse, run_id
         self._lock = threading.Lock()
         self._counts = {"passed": 0, "warned": 0, "failed": 0}
+        self.findings: list[tuple[str, str, str, str]] = []
 
     @property
     def gate_counts(self) -> dict[str, int]:
@@ -32,22 +61,12 @@ class Journal:
         with self._lock:
             for result in results:
                 self._counts[result.status] += 1
-        rows = pl.DataFrame(
-            [(r.gate, str(r.subject), r.severity, r.status, r.observed, r.expected, r.checked_at) for r in results],
-            schema=["gate", "subject", "severity", "status", "observed", "expected", "checked_at"],
-            orient="row",
-        )
+                if result.status != "passed" and len(self.findings) < FINDINGS:
+                    self.findings.append((result.gate, str(result.subject), result.status, result.observed))
         with self._warehouse.session() as session:
-            session.load_temporary(rows, "said")
+            session.load_temporary(pl.DataFrame([_row(result) for result in results], _RESULT), "said")
             # A task that is tried again judges again; the last word counts.
-            session.execute(
-                "insert into ops.gate_result (run_id, gate, subject, severity, status, observed, expected, checked_at)"
-                " select distinct on (gate, subject) $1, gate, subject, severity, status, observed, expected,"
-                " checked_at from pg_temp.said on conflict (run_id, gate, subject) do update set"
-                " status = excluded.status, observed = excluded.observed, expected = excluded.expected,"
-                " checked_at = excluded.checked_at",
-                self.run_id,
-            )
+            session.execute(_NOTE, self.run_id)
             session.commit()
 
     @steady
@@ -72,3 +91,35 @@ class Journal:
                 "update ops.run set state = $2, ended_at = $3 where run_id = $1", self.run_id, state, ended_at
             )
             session.commit()
+
+
+def has_measured(session: Session, extract_id: int) -> bool:
+    """Whether a delivery was judged and let pass: what it measured is kept."""
+    return bool(session.value("select 1 from ops.extract_measure where extract_id = $1 limit 1", extract_id))
+
+
+def keep_measured(warehouse: Warehouse, extract_id: int, measured: pl.DataFrame) -> None:
+    """Keep what a delivery measured (gates_history.MEASURED), in place of what it did in an earlier try."""
+    with warehouse.session() as session:
+        session.execute("delete from ops.extract_measure where extract_id = $1", extract_id)
+        session.copy(measured.with_columns(extract_id=pl.lit(extract_id, pl.Int64)), "extract_measure", schema="ops")
+        session.commit()
+
+
+def _row(result: GateResult) -> dict[str, object]:
+    subject = result.subject
+    return {
+        "gate": result.gate,
+        "subject": str(subject),
+        "judged": subject.name,
+        "source": subject.source,
+        "day": subject.day,
+        "until": subject.until,
+        "extract_id": subject.extract_id,
+        "severity": result.severity,
+        "status": result.status,
+        "value": result.value,
+        "observed": result.observed,
+        "expected": result.expected,
+        "checked_at": result.checked_at,
+    }

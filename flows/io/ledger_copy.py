@@ -8,8 +8,9 @@ from psycopg import sql
 from schemas import ledger as tables
 
 _COPIED = (
-    tables.stream, tables.extract, tables.release, tables.sighting, tables.held_key, tables.coverage, tables.code_span,
-    tables.code_alias, tables.stream_day, tables.link_day, tables.dirty_slice, tables.dirty_row, tables.slice_,
+    tables.stream, tables.extract, tables.extract_measure, tables.release, tables.sighting, tables.held_key,
+    tables.coverage, tables.code_span, tables.code_alias, tables.stream_day, tables.link_day, tables.dirty_slice,
+    tables.dirty_row, tables.slice_,
 )  # fmt: skip
 _NUMBERED = (("stream", "stream_id", 1), ("sighting", "sighting_id", 1), ("extract", "extract_id", 10**9))
 """Ids that are given out: how far those of the copy begin after the original's.

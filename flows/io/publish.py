@@ -7,6 +7,7 @@ from datetime import datetime
 import polars as pl
 
 from flows.io.metrics import Components
+from flows.io.readback import check_written
 from flows.io.warehouse import Session, Warehouse, quote
 from schemas.registry import UNDATED
 
@@ -88,6 +89,7 @@ def publish(
             removed, gone_dates = _delete(session, target, outdated, components.dates)
         stamp = pl.lit(published_at).cast(pl.Datetime("us", "UTC")).alias("published_at")
         session.copy(new.drop(SLICE).with_columns(stamp), target.name, schema="mart")
+        check_written(session, target.name, new.drop(SLICE), *_written(session, target, new, published_at, among))
         components.update(session, new, gone_dates)
         held = _sums(rows)
         if among is not None:
@@ -96,6 +98,21 @@ def publish(
         _take_from_others(session, target, source, removed, live)
         session.commit()
     return Written(live.height, new.height, int(removed["row_count"].sum()), rows.height - new.height, dropped)
+
+
+def _written(
+    session: Session, target: Target, new: pl.DataFrame, published_at: datetime, among: pl.DataFrame | None
+) -> tuple[str, *tuple[object, ...]]:
+    """A condition that only the rows hold that were just written, and its parameters."""
+    if target.anchor is None or not new.height:
+        return "where held.published_at = $1", published_at
+    if among is not None:
+        # Few rows of many slices: looked up, not looked for.
+        session.load_temporary(new.select(target.identity), "written_row")
+        return (f"inner join pg_temp.written_row using ({', '.join(map(quote, target.identity))})",)
+    anchor = f"held.{quote(target.anchor)}"
+    days = new[target.anchor]
+    return f"where {anchor} between $1 and $2 and held.published_at = $3", days.min(), days.max(), published_at
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ import polars as pl
 from flows.io.pull.deliveries import Delivery
 from flows.io.pull.sources import CORRECTIONS_FILE
 from flows.io.staging import quarantine
+from flows.io.staging.controls import ControlGaps, control_gaps
 from flows.io.staging.corrections import Applied, correct
 from flows.io.staging.duplicates import OPTIONS, Duplicates, settle
 from flows.io.staging.mapping import BAD, ROW_NO, analyse
@@ -50,6 +51,9 @@ class Staged:
     last_day: date | None = None
     copies: pl.Series = field(default_factory=lambda: pl.Series(dtype=pl.Int64))
     corrections: list[Applied] = field(default_factory=list)
+    control: ControlGaps = field(default_factory=ControlGaps)
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Columns of each raw table that came."""
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -146,15 +150,32 @@ def _stage(delivery: Delivery, plan: Plan, work_dir: Path) -> Staged:
     ]
     staged = _result(found, settled, lost, plan, rules, driving, delivered[mapping.driving])
     warnings += [met.objection for met in corrections if met.objection]
-    return replace(staged, corrections=corrections, warnings=warnings)
+    return replace(
+        staged,
+        corrections=corrections,
+        warnings=warnings,
+        control=_control(delivery, plan, delivered, work_dir),
+        columns={name: tuple(raw.dtypes) for name, raw in delivered.items()},
+    )
+
+
+def _control(delivery: Delivery, plan: Plan, delivered: Mapping[str, RawRows], work_dir: Path) -> ControlGaps:
+    def files_of(table: str) -> list[RawFile]:
+        return _files(delivery, table)
+
+    totals = plan.source.datasets[plan.dataset.name].control_totals
+    return control_gaps(totals, plan.source, plan.mapping.driving, delivered, files_of, work_dir)
 
 
 def _open(delivery: Delivery, plan: Plan, work_dir: Path) -> dict[str, RawRows]:
     opened = {}
     for table, needed in plan.mapping.columns.items():
-        files = [RawFile(file.path, file.name) for file in delivery.files if file.table == table]
-        opened[table] = open_raw(plan.source.tables[table], files, needed, work_dir / table)
+        opened[table] = open_raw(plan.source.tables[table], _files(delivery, table), needed, work_dir / table)
     return opened
+
+
+def _files(delivery: Delivery, table: str) -> list[RawFile]:
+    return [RawFile(file.path, file.name) for file in delivery.files if file.table == table]
 
 
 def _corrected(delivered: Mapping[str, RawRows], plan: Plan) -> tuple[dict[str, RawRows], list[Applied]]:

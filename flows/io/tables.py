@@ -86,12 +86,15 @@ class TableBuilder:
     ) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The rows of a chunk, and its slices that no gate holds back."""
         rows, driving = builder.build(chunk)
+        with self._warehouse.session() as session:
+            published = _last_versions(session, fact, chunk)
         results = gates.judge_slices(
             fact.name,
             rows,
             None if driving is None else _in_slices(driving, rows, fact, chunk),
             checked_at=datetime.now(UTC),
             members=members,
+            published=published,
         )
         self._journal.note(results)
         failed = [result for result in results if result.status == "failed"]
@@ -191,6 +194,21 @@ def _members(session: Session, fact: Fact) -> dict[str, pl.Series]:
         for name in sorted(names)
         if DIMENSIONS[name].entity is not None
     }
+
+
+def _last_versions(session: Session, fact: Fact, chunk: Chunk) -> pl.DataFrame | None:
+    """source, _slice, published_rows of a chunk's published slices; None where only some of their rows are built."""
+    if chunk.rows is not None:
+        return None
+    held = session.fetch(
+        "select source, day as _slice, row_count as published_rows from ops.slice"
+        " where fact = $1 and source = $2 and day between $3 and $4",
+        fact.name,
+        chunk.source,
+        chunk.slices["day"].min(),
+        chunk.slices["day"].max(),
+    )
+    return held.join(chunk.slices.select(_slice="day"), on=SLICE, how="semi")
 
 
 def _in_slices(driving: pl.LazyFrame, rows: pl.DataFrame, fact: Fact, chunk: Chunk) -> pl.LazyFrame:

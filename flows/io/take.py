@@ -2,16 +2,18 @@
 
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 
 from flows.io import gates, ledger, quarantine
 from flows.io.accept import StagedRows, accept
-from flows.io.journal import Journal
+from flows.io.journal import Journal, has_measured, keep_measured
+from flows.io.known import facts_of, history_of
 from flows.io.lake import Lake
 from flows.io.ledger import Extract
 from flows.io.pull.deliveries import Delivery
@@ -20,6 +22,7 @@ from flows.io.stage import Staged, stage
 from flows.io.warehouse import Session, Warehouse
 from schemas.catalog import DATASETS
 from schemas.errors import ExtractError, SourceError
+from schemas.gate import Gate, Severity
 from schemas.source import Source, SourceDataset
 
 SETTLED = ("accepted", "blocked", "superseded")
@@ -81,11 +84,11 @@ class Taker:
         try:
             with self.staging:
                 staged = self._stage(delivery, extract, folder)
-                failed = self._judge(delivery, extract, staged)
+                is_released = self._is_released(extract)
+                failed = self._judge(delivery, extract, staged, is_released=is_released)
             counts = staged.counts
             taken = _counted(taken, counts)
             quarantine.keep(self.warehouse, self.lake, extract, staged, datetime.now(UTC))
-            is_released = self._is_released(extract)
             if failed and not is_released:
                 return self._block(extract, taken, failed, counts)
             rows = self._rows(staged, extract, is_released=is_released)
@@ -149,26 +152,30 @@ class Taker:
         dataset = DATASETS[extract.dataset]
         return stage(delivery, self.source, dataset, folder, extract_id=extract.extract_id, pseudonym=self.pseudonym)
 
-    def _judge(self, delivery: Delivery, extract: Extract, staged: Staged) -> str:
+    def _judge(self, delivery: Delivery, extract: Extract, staged: Staged, *, is_released: bool) -> str:
         """What the gates hold against the delivery; '' if nothing."""
-        known = gates.ExtractFacts(
-            extract=f"{extract.slot} r{extract.revision} {extract.content_hash[:12]}",
-            as_of=extract.as_of,
-            **staged.counts,
-            rows_unexpected=sum(met.rows_unexpected for met in staged.corrections),
-            tolerance_rows=self._dataset(extract).tolerances.rows,
-            tolerance_share=self._dataset(extract).tolerances.share,
-            allow_empty=any(self.source.tables[file.table].may_be_empty for file in delivery.files),
+        with self.warehouse.session() as session:
+            history = history_of(session, self.source, extract)
+            facts = facts_of(session, self.source, delivery, extract, staged, history)
+            is_decided = has_measured(session, extract.extract_id)
+        judgement = gates.judge_extract(
+            extract.dataset,
+            extract.source,
+            pl.scan_parquet(staged.rows),
+            facts,
+            checked_at=datetime.now(UTC),
+            history=history,
+            severity=partial(self._severity, extract, is_decided=is_decided),
         )
-        results = gates.judge_extract(
-            extract.dataset, extract.source, pl.scan_parquet(staged.rows), known, checked_at=datetime.now(UTC)
-        )
-        self.journal.note(results)
-        return "; ".join(
-            f"{result.gate}: {result.observed}, expected {result.expected}"
-            for result in results
-            if result.status == "failed"
-        )
+        self.journal.note(judgement.results)
+        failed = [result for result in judgement.results if result.status == "failed"]
+        if (is_released or not failed) and not is_decided:
+            keep_measured(self.warehouse, extract.extract_id, judgement.kept)
+        return _told(failed, delivery, extract) if failed else ""
+
+    def _severity(self, extract: Extract, gate: Gate, *, is_decided: bool) -> Severity | None:
+        """What a gate is worth. What history says is decided once: the next try may find another history."""
+        return None if is_decided and gate.history else self._dataset(extract).severity(gate)
 
     def _rows(self, staged: Staged, extract: Extract, *, is_released: bool) -> StagedRows:
         claims = extract.mode in CLAIMING and staged.unreadable_keys == 0
@@ -197,3 +204,16 @@ def lock(guard: Session, delivery: Delivery) -> None:
 
 def _counted(taken: TakenExtract, counts: dict[str, int]) -> TakenExtract:
     return TakenExtract(taken.source, taken.dataset, taken.slot, taken.state, **counts)  # type: ignore[arg-type]
+
+
+def _told(failed: Sequence[gates.GateResult], delivery: Delivery, extract: Extract) -> str:
+    """What gates hold against a delivery, in words: the rule and what was found, the files, what to do."""
+    remedies = dict.fromkeys(result.remedy for result in failed if result.remedy)
+    wanted = "; ".join(remedies) or "have a corrected file delivered"
+    return str(
+        ExtractError(
+            "; ".join(f"{result.gate}: {result.reason} Found: {result.observed}" for result in failed),
+            where=", ".join(sorted({file.name for file in delivery.files})),
+            remedy=f"{wanted}; if it is right as it is: opsmart release {extract.extract_id} --reason …",
+        )
+    )

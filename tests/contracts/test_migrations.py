@@ -52,7 +52,7 @@ def test_every_table_column_and_view_is_described(warehouse_url: str) -> None:
             union all
             select name || '.' || attname from ours
             inner join pg_attribute on attrelid = oid and attnum > 0
-            where relkind in ('r', 'p') and col_description(oid, attnum) is null
+            where col_description(oid, attnum) is null
             """
         ).fetchall()
     assert nameless == []

@@ -1,7 +1,7 @@
 """The first suites: what each gate holds back and what it lets through, and that every rule in the files is needed."""
 
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
@@ -10,79 +10,12 @@ import pytest
 
 from flows.io import gates, gates_files
 from schemas.catalog import FACTS
-
-NOW = datetime(2026, 3, 1, 6, tzinfo=UTC)
-DAY, NEXT = date(2026, 2, 1), date(2026, 2, 2)
-ROWS = ("rows_in", "rows_accepted", "rows_quarantined", "rows_duplicate", "rows_excluded")
-GOOD = gates.ExtractFacts("e1", DAY, 100, 90, 5, 3, 2)
-NOTHING = dict.fromkeys(ROWS, 0)
-
-
-WANTED = ("requested_on", "promised_on", "committed_on")
-"""Days that an order line names, none of which ought to be before that of the order."""
+from tests.extract_cases import EXTRACTS
+from tests.moments import DAY, NEXT, NOW
 
 
 def not_passed(results):
     return {(one.gate, one.subject.source, one.subject.day, one.status) for one in results if one.status != "passed"}
-
-
-@dataclass(frozen=True)
-class ExtractCase:
-    """What differs from a good extract, and which gates must say so."""
-
-    name: str
-    counts: dict = field(default_factory=dict)
-    columns: dict = field(default_factory=dict)
-    said: tuple[tuple[str, str], ...] = ()
-
-    def holds(self, folder: Path = gates_files.GATES) -> bool:
-        staged = pl.DataFrame(
-            {"po_id": ["1", "2"], "line_no": ["1", ""], "ordered_on": [DAY, DAY], **dict.fromkeys(WANTED, (NEXT, NEXT))}
-        ).with_columns(pl.Series(name, values) for name, values in self.columns.items())
-        facts = replace(GOOD, **self.counts)
-        results = gates.judge_extract("purchase_order_line", "erp", staged, facts, checked_at=NOW, folder=folder)
-        known = gates_files.plan("extracts", "purchase_order_line", folder).gates
-        return not_passed(results) == {(gate, "erp", DAY, status) for gate, status in self.said if gate in known}
-
-
-def quarantined(count, of, **tolerances):
-    return {"rows_in": of, "rows_quarantined": count, "rows_accepted": of - count - 5, **tolerances}
-
-
-EMPTY, LOST = (("not_empty", "failed"),), (("row_balance", "failed"),)
-TOO_MANY, UNUSABLE = (("quarantined_rows_tolerable", "failed"),), (("something_usable", "failed"),)
-EXTRACTS = [
-    ExtractCase("good"),
-    ExtractCase("empty", NOTHING, said=EMPTY),
-    ExtractCase("empty as allowed", NOTHING | {"allow_empty": True}),
-    *(ExtractCase(f"{name} one more", {name: getattr(GOOD, name) + 1}, said=LOST) for name in ROWS),
-    ExtractCase("one row less", {"rows_in": 99}, said=LOST),
-    ExtractCase("small, ten bad", quarantined(10, of=100)),
-    ExtractCase("small, eleven bad", quarantined(11, of=100), said=TOO_MANY),
-    ExtractCase("large, a twentieth bad", quarantined(50, of=1000)),
-    ExtractCase("large, more than a twentieth bad", quarantined(51, of=1000), said=TOO_MANY),
-    ExtractCase("tolerated rows", quarantined(3, of=100, tolerance_rows=3)),
-    ExtractCase("more than the tolerated rows", quarantined(4, of=100, tolerance_rows=3), said=TOO_MANY),
-    ExtractCase("tolerated share", quarantined(20, of=100, tolerance_share=0.2)),
-    ExtractCase("more than the tolerated share", quarantined(21, of=100, tolerance_share=0.2), said=TOO_MANY),
-    ExtractCase("rows or share", quarantined(20, of=100, tolerance_share=0.2, tolerance_rows=3)),
-    ExtractCase("rows or share, the other", quarantined(30, of=100, tolerance_share=0.2, tolerance_rows=30)),
-    ExtractCase("nothing tolerated", quarantined(1, of=100, tolerance_share=0.0), said=TOO_MANY),
-    ExtractCase("all bad", NOTHING | {"rows_in": 3, "rows_quarantined": 3}, said=UNUSABLE),
-    ExtractCase("a correction that fits no longer", {"rows_unexpected": 1}, said=(("corrections_expected", "warned"),)),
-    ExtractCase("all excluded", NOTHING | {"rows_in": 3, "rows_excluded": 3}),
-    ExtractCase("no key", columns={"po_id": [None, "2"]}, said=(("key_given", "failed"),)),
-    ExtractCase("no second key", columns={"line_no": ["1", None]}, said=(("key_given", "failed"),)),
-    *(
-        ExtractCase(
-            f"{day} before",
-            columns={day: [DAY, date(2026, 1, 31)]},
-            said=((f"{day.removesuffix('_on')}_after_ordered", "warned"),),
-        )
-        for day in WANTED
-    ),
-    *(ExtractCase(f"{day} on the day, or not", columns={day: [DAY, None]}) for day in WANTED),
-]  # fmt: skip
 
 
 ONE = Decimal(1)
@@ -107,7 +40,7 @@ AMOUNT = dict.fromkeys(("debit", "debit_reporting", "credit", "credit_reporting"
 PLANNED = ("amount", "amount_reporting", "fixed_amount", "fixed_amount_reporting")
 GOOD_ROWS = {
     **dict.fromkeys(QUANTITIES, SITE_MONEY | ITEMS | QTY),
-    "fct_inventory_daily": SITE_MONEY | ITEMS | QTY | {"item_id": ["a", "b", ""]},
+    **dict.fromkeys(("fct_inventory_daily", "fct_operation"), SITE_MONEY | ITEMS | QTY | {"item_id": ["a", "b", ""]}),
     "fct_gl_entry": SITE_MONEY | AMOUNT,
     "fct_budget": MONEY | dict.fromkeys(PLANNED, numbers("1.5", "2.5", "4")),
     "fct_budget_actual": {"missing_rate_count": [0, 0, 0]},
@@ -148,19 +81,28 @@ class SliceCase:
     said: tuple[tuple[str, date, str], ...] = ()
     members: tuple[int, ...] | None = (11, 12)
     fact: str = "fct_purchase_order_line"
+    copies: int = 1
+    published: int | None = None
 
     def holds(self, folder: Path = gates_files.GATES) -> bool:
-        good, dimensions = good_rows(self.fact), set(FACTS[self.fact].contract.marked("dimension").values())
+        good = pl.concat([good_rows(self.fact)] * self.copies).with_columns(row_key=pl.int_range(pl.len()))
+        dimensions = set(FACTS[self.fact].contract.marked("dimension").values())
         results = gates.judge_slices(
             self.fact,
-            altered(good, self.rows)[list(self.keep)],
+            altered(good, self.rows)[list(self.keep)] if self.copies == 1 else good,
             altered(good.select("source", "_slice", *gates.driving_columns(self.fact)), self.driving),
             checked_at=NOW,
             members=None if self.members is None else dict.fromkeys(dimensions, pl.Series(self.members)),
+            published=None if self.published is None else version(self.published),
             folder=folder,
         )
         known = gates_files.plan("facts", self.fact, folder).gates
         return not_passed(results) == {(gate, "erp", day, status) for gate, day, status in self.said if gate in known}
+
+
+def version(row_count):
+    """What is published of a day."""
+    return pl.DataFrame({"source": ["erp"], "_slice": [DAY], "published_rows": [row_count]})
 
 
 BIG = "10000000000000"
@@ -192,6 +134,24 @@ TOTALS = {
 
 def failed(gate):
     return (gate, DAY, "failed")
+
+
+def beyond(part):
+    return (failed(f"{part}_within_bounds"),)
+
+
+def received(quantity):
+    return {"received_qty": numbers(quantity, None, None)}
+
+
+LESS = ("rows_as_before", DAY, "warned")
+BOUNDS = [
+    (fact, named["part"], named["whole"])
+    for loaded in gates_files.load_suites()
+    if loaded.file.stem == "fact_bounds"
+    for fact, pairs in loaded.suite.applies_to.items()
+    for named in pairs
+]
 
 
 SLICES = [
@@ -252,6 +212,43 @@ SLICES = [
         fact="fct_budget_actual",
         said=(("every_line_has_a_rate", DAY, "warned"),),
     ),
+    *(
+        SliceCase(f"{part} {count} of {whole} {of}", {part: [count, 0, 0], whole: [of, 1, 1]}, fact=fact, said=said)
+        for fact, part, whole in BOUNDS
+        for count, of, said in ((1, 1, ()), (0, 1, ()), (1, 0, beyond(part)), (-1, 0, beyond(part)))
+    ),
+    SliceCase("a tenth over", received("1.65"), said=()),
+    SliceCase("more than a tenth over", received("1.6501"), said=(("received_within_order", DAY, "warned"),)),
+    SliceCase("all orders known", {"is_orphan": [False] * 3}, fact="fct_goods_receipt"),
+    SliceCase(
+        "an order not known",
+        {"is_orphan": [False, True, False]},
+        fact="fct_goods_receipt",
+        said=(("order_known", DAY, "warned"),),
+    ),
+    SliceCase(
+        "a production order not known",
+        {"item_id": [None, "b", ""]},
+        fact="fct_operation",
+        said=(("production_order_known", DAY, "warned"),),
+    ),
+    *(
+        SliceCase(
+            f"{run} minutes of {elapsed}",
+            {"elapsed_min": numbers(elapsed, 0, 0), "setup_min": numbers(5, 0, None), "run_min": numbers(run, 0, None)},
+            fact="fct_operation",
+            said=said,
+        )
+        for run, elapsed, said in (
+            ("6", "10", ()),
+            ("6.0001", "10", (("machine_time_within_elapsed", DAY, "warned"),)),
+            ("6", "0", ()),
+        )
+    ),
+    SliceCase("half of the last version", copies=5, published=20),
+    SliceCase("less than half of the last version", copies=5, published=21, said=(LESS,)),
+    SliceCase("less of a few", published=19),
+    SliceCase("less of twenty", published=20, said=(LESS,)),
 ]
 
 CASES = [*EXTRACTS, *SLICES]
@@ -289,6 +286,32 @@ OPPOSITES = {
     "is not null": "is null",
     "{reporting} is null": "{reporting} is not null",
     "sum(": "max(",
+    'value_set: [""]': 'value_set: ["-"]',
+    "history: true": "history: false",
+    "max_value: 0}": "max_value: 1}",
+    "max_value: 0.2}": "max_value: 0.5}",
+    "max_value: 0.5}": "max_value: 0.55}",
+    "max_value: 2}": "max_value: 2.5}",
+    "min_value: {$PARAMETER: rows_low}": "min_value: {$PARAMETER: rows_high}",
+    "max_value: {$PARAMETER: rows_high}": "max_value: {$PARAMETER: rows_a_day_usual}",
+    "max_value: {$PARAMETER: stalest}": "max_value: {$PARAMETER: days_behind_most}",
+    " >= ": " > ",
+    " 0.5 *": " 0.4 *",
+    " 6 *": " 5 *",
+    "1.1 *": "1.2 *",
+    "most + 1": "most",
+    "{column} is null": "{column} is not null",
+    "unit_price > 0": "unit_price >= 0",
+    "<> sum": "= sum",
+    "<> 'delta'": "= 'delta'",
+    "rows_quarantined = 0": "rows_quarantined >= 0",
+    "{part} > {whole}": "{part} >= {whole}",
+    "elapsed_min > 0": "elapsed_min >= 0",
+    "> elapsed_min": ">= elapsed_min",
+    "where is_orphan": "where not is_orphan",
+    "where item_id is null": "where item_id is not null",
+    "[journal_id, currency]": "[journal_id]",
+    "like_days": "all_days",
 }
 """Turns of a rule in the files."""
 
@@ -296,8 +319,10 @@ OPPOSITES = {
 def cases_of(text, folder):
     """The cases that a gate file can decide, the telling ones first."""
     if "judges: extracts" in text:
-        gates_there = gates_files.plan("extracts", "purchase_order_line", folder).gates
-        return sorted(EXTRACTS, key=lambda case: not any(gate in gates_there for gate, _ in case.said))
+        dataset = "gl_entry" if "[gl_entry]" in text else "purchase_order_line"
+        gates_there = gates_files.plan("extracts", dataset, folder).gates
+        cases = [case for case in EXTRACTS if case.dataset == dataset]
+        return sorted(cases, key=lambda case: not any(gate in gates_there for gate, _ in case.said))
     fact = max((fact for fact in GOOD_ROWS if fact in text), key=len, default="fct_purchase_order_line")
     gates_there = gates_files.plan("facts", fact, folder).gates
     cases = [case for case in SLICES if case.fact == fact]

@@ -64,7 +64,7 @@ def folder(tmp_path):
 
 
 def judged(folder, staged=STAGED):
-    results = gates.judge_extract("site", "erp", staged, GOOD, checked_at=NOW, folder=folder)
+    results = gates.judge_extract("site", "erp", staged, GOOD, checked_at=NOW, folder=folder).results
     return {one.gate: (one.status, one.observed) for one in results}
 
 
@@ -224,7 +224,7 @@ SET_UP = f"""
 
 def test_nothing_is_imported_where_nothing_is_judged():
     script = """
-    assert gates.judge_extract("site", "erp", rows, facts, checked_at=now, folder=none) == []
+    assert gates.judge_extract("site", "erp", rows, facts, checked_at=now, folder=none).results == []
     assert not {"great_expectations", "pandas"} & sys.modules.keys()
     """
     done = run(SET_UP + script)
@@ -237,7 +237,7 @@ def test_silence_and_no_files_while_threads_import(tmp_path):
     preloading = gates.preload()
     with ThreadPoolExecutor(2) as pool:
         judged = [pool.submit(gates.judge_extract, "site", "erp", rows, facts, checked_at=now) for _ in range(4)]
-    assert {one.status for each in judged for one in each.result()} == {"passed"}
+    assert {one.status for each in judged for one in each.result().results} == {"passed"}
     preloading.join()
     """
     done = run(SET_UP + script, TMPDIR=str(tmp_path), HOME=str(tmp_path))

@@ -92,7 +92,8 @@ def group_deliveries(source: Source, log: Log, store: Store) -> tuple[list[Deliv
     slots, odd = _read_slots(source, landed)
     found: list[Delivery] = []
     for dataset, sql in source.mappings.items():
-        tables = analyse(dataset, sql, source.tables, f"{source.folder / dataset}.sql").tables
+        read = analyse(dataset, sql, source.tables, f"{source.folder / dataset}.sql").tables
+        tables = dict.fromkeys((*read, *source.datasets[dataset].control_tables))
         own = {table: landed[table] for table in tables}
         named = {table: slots[table] for table in tables if source.tables[table].slot}
         found += _by_slot(source, dataset, own, named, store) if named else _by_moment(source, dataset, own, store)

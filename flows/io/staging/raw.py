@@ -12,6 +12,7 @@ import polars as pl
 from flows.io.staging import jsonl
 from flows.io.staging.lines import Lines, check_lines, delimiter_hint, refuse_utf16
 from flows.io.staging.plain import plain_delimiter, plain_file
+from flows.io.staging.trailer import Trailers, take_trailer
 from schemas.errors import ExtractError
 from schemas.source import RawTable
 
@@ -31,6 +32,7 @@ class RawRows:
     rows: int
     ragged: dict[int, str] = field(default_factory=dict)
     unexpected: tuple[str, ...] = ()
+    trailers: Trailers = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +72,19 @@ def open_raw(raw: RawTable, files: Sequence[RawFile], needed: Iterable[str] | No
         rows=sum(part.rows for part in parts),
         ragged={number: text for part in parts for number, text in part.ragged.items()},
         unexpected=tuple(dict.fromkeys(name for part in parts for name in part.unexpected)),
+        trailers=tuple(trailer for part in parts for trailer in part.trailers),
     )
 
 
-def _no_bytes(raw: RawTable, file: RawFile, needed: Iterable[str] | None) -> RawRows:
-    if not raw.may_be_empty:
+def _no_bytes(raw: RawTable, file: RawFile, needed: Iterable[str] | None, trailers: Trailers = ()) -> RawRows:
+    if not raw.may_be_empty and not trailers:
         raise ExtractError(
             "the file is empty: it has no bytes at all",
             where=file.name,
             remedy="have it delivered again, or set may_be_empty: true if that is how the source says 'no rows'",
         )
     names = list(raw.columns or needed or ())
-    return RawRows(_empty(names), dict.fromkeys(names, pl.String()), 0)
+    return RawRows(_empty(names), dict.fromkeys(names, pl.String()), 0, trailers=trailers)
 
 
 def _empty(names: Sequence[str]) -> pl.LazyFrame:
@@ -110,15 +113,16 @@ def check_columns(names: Sequence[str], raw: RawTable, needed: Iterable[str] | N
 def _read_csv(
     raw: RawTable, file: RawFile, needed: Iterable[str] | None, offset: int, work_dir: Path
 ) -> tuple[RawRows, int]:
-    path, delimiter = plain_file(file.path, file.name, raw, work_dir), plain_delimiter(raw)
+    path, trailers = _rows_file(raw, file, work_dir)
+    delimiter = plain_delimiter(raw)
     if path.stat().st_size == 0:
-        return _no_bytes(raw, file, needed), 0
+        return _no_bytes(raw, file, needed, trailers), 0
     refuse_utf16(path, file.name)
     names, skipped = _header(path, file.name, raw, delimiter) if raw.header else (list(raw.columns), raw.skip_lines)
     unexpected = check_columns(names, raw, needed, file.name)
     lines = check_lines(path, file.name, delimiter=delimiter, quote=raw.quote, width=len(names), skipped=skipped)
     if not lines.rows:
-        return RawRows(_empty(names), dict.fromkeys(names, pl.String()), 0, {}, unexpected), lines.numbered
+        return RawRows(_empty(names), dict.fromkeys(names, pl.String()), 0, {}, unexpected, trailers), lines.numbered
     conventions = raw.raw_types
     frame = pl.scan_csv(
         path,
@@ -137,7 +141,13 @@ def _read_csv(
     )
     if lines.has_quotes:
         _refuse_if_read_otherwise(frame, names[0], lines, file.name)
-    return _numbered(frame, names, lines, offset, unexpected), lines.numbered
+    return _numbered(frame, names, lines, offset, unexpected, trailers), lines.numbered
+
+
+def _rows_file(raw: RawTable, file: RawFile, work_dir: Path) -> tuple[Path, Trailers]:
+    """The plain file, without its trailer where it has one; and what that states."""
+    path = plain_file(file.path, file.name, raw, work_dir)
+    return (path, ()) if raw.trailer is None else take_trailer(path, file.name, raw, work_dir)
 
 
 def _refuse_if_read_otherwise(frame: pl.LazyFrame, column: str, lines: Lines, name: str) -> None:
@@ -153,7 +163,12 @@ def _refuse_if_read_otherwise(frame: pl.LazyFrame, column: str, lines: Lines, na
 
 
 def _numbered(
-    frame: pl.LazyFrame, names: Sequence[str], lines: Lines, offset: int, unexpected: tuple[str, ...]
+    frame: pl.LazyFrame,
+    names: Sequence[str],
+    lines: Lines,
+    offset: int,
+    unexpected: tuple[str, ...],
+    trailers: Trailers,
 ) -> RawRows:
     if lines.blank:
         frame = frame.filter(~pl.col(ROW_NO).is_in([number + offset + 1 for number in lines.blank]))
@@ -163,6 +178,7 @@ def _numbered(
         rows=lines.rows,
         ragged={number + offset + 1: text for number, text in lines.ragged.items()},
         unexpected=unexpected,
+        trailers=trailers,
     )
 
 
@@ -246,12 +262,12 @@ def _read_excel(
 def _read_jsonl(
     raw: RawTable, file: RawFile, needed: Iterable[str] | None, offset: int, work_dir: Path
 ) -> tuple[RawRows, int]:
-    path = plain_file(file.path, file.name, raw, work_dir)
+    path, trailers = _rows_file(raw, file, work_dir)
     refuse_utf16(path, file.name)
     names = jsonl.names(path, raw.columns, needed)
     unexpected = check_columns(names, raw, needed, file.name)
     frame, lines = jsonl.scan(path, file.name, names, offset, work_dir)
-    return _numbered(frame, names, lines, offset, unexpected), lines.numbered
+    return _numbered(frame, names, lines, offset, unexpected, trailers), lines.numbered
 
 
 _READERS = {"csv": _read_csv, "parquet": _read_parquet, "excel": _read_excel, "jsonl": _read_jsonl}

@@ -1,4 +1,17 @@
 -- dim_cost_center by date: exactly one version of every member for every day. Written by `make migration`.
+-- cost_center_key: Durable key of the cost centre
+-- cost_center_id: Cost centre in its master code space
+-- name: Name; the id where no master data has come
+-- site_id: Site it belongs to, as delivered
+-- site_key: Site it belongs to
+-- parent_cost_center_id: Cost centre it rolls up to, as delivered
+-- parent_cost_center_key: Cost centre it rolls up to; -2 for a root
+-- code_space: Master code space of the member's id
+-- is_inferred: A code was referenced that no master data has delivered yet
+-- is_deleted: Master data no longer lists the member
+-- published_at: When this state of the row was published
+-- valid_from: First day on which the attributes hold; 1900-01-01 for the first known
+-- valid_to: First day on which they no longer hold; 9999-12-31 for the present ones
 select
     state.cost_center_key,
     state.cost_center_id,

@@ -1,4 +1,14 @@
 -- How fresh each source's data is: its last accepted delivery per dataset. Grain: source, dataset.
+-- source: Source that delivers
+-- dataset: Dataset delivered
+-- slot: What the last accepted delivery speaks for
+-- as_of: Day it speaks as of
+-- last_date: Latest day of its rows
+-- landed_at: When it landed
+-- accepted_at: When it was accepted
+-- rows_accepted: Its rows that went on
+-- rows_quarantined: Its rows held back by a row rule
+-- blocked_count: Deliveries of the dataset that a gate holds back
 with deliveries as (
     select
         source,

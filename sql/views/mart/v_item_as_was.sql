@@ -1,4 +1,23 @@
 -- dim_item by date: exactly one version of every member for every day. Written by `make migration`.
+-- item_key: Durable key of the item
+-- item_id: Item in its master code space
+-- name: Name; the id where no master data has come
+-- item_type: Kind of item: raw, semi, finished, service
+-- category: Category or item group
+-- base_uom: Base unit of measure
+-- standard_cost: Present standard cost per base unit, in currency
+-- list_price: Present list price per base unit, in currency
+-- currency: Currency of standard_cost and list_price (ISO 4217)
+-- lead_time_days: Planned lead time in days
+-- safety_stock_qty: Safety stock, in base units
+-- reorder_point_qty: Reorder point, in base units
+-- is_active: In use
+-- code_space: Master code space of the member's id
+-- is_inferred: A code was referenced that no master data has delivered yet
+-- is_deleted: Master data no longer lists the member
+-- published_at: When this state of the row was published
+-- valid_from: First day on which the attributes hold; 1900-01-01 for the first known
+-- valid_to: First day on which they no longer hold; 9999-12-31 for the present ones
 select
     state.item_key,
     state.item_id,

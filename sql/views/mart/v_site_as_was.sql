@@ -1,4 +1,16 @@
 -- dim_site by date: exactly one version of every member for every day. Written by `make migration`.
+-- site_key: Durable key of the site
+-- site_id: Site in its master code space
+-- name: Name; the id where no master data has come
+-- country: ISO 3166-1 alpha-2 country code
+-- time_zone: IANA time zone of the site's clock
+-- currency: Functional currency of the site (ISO 4217)
+-- code_space: Master code space of the member's id
+-- is_inferred: A code was referenced that no master data has delivered yet
+-- is_deleted: Master data no longer lists the member
+-- published_at: When this state of the row was published
+-- valid_from: First day on which the attributes hold; 1900-01-01 for the first known
+-- valid_to: First day on which they no longer hold; 9999-12-31 for the present ones
 select
     state.site_key,
     state.site_id,

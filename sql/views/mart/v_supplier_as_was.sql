@@ -1,4 +1,18 @@
 -- dim_supplier by date: exactly one version of every member for every day. Written by `make migration`.
+-- supplier_key: Durable key of the supplier
+-- supplier_id: Supplier in its master code space
+-- name: Name; the id where no master data has come
+-- country: ISO 3166-1 alpha-2 country code
+-- currency: Currency we usually pay in (ISO 4217)
+-- payment_terms_days: Days until an invoice is due
+-- risk_tier: Risk class as the source grades it
+-- status: State as the source names it
+-- code_space: Master code space of the member's id
+-- is_inferred: A code was referenced that no master data has delivered yet
+-- is_deleted: Master data no longer lists the member
+-- published_at: When this state of the row was published
+-- valid_from: First day on which the attributes hold; 1900-01-01 for the first known
+-- valid_to: First day on which they no longer hold; 9999-12-31 for the present ones
 select
     state.supplier_key,
     state.supplier_id,

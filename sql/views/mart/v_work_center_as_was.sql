@@ -1,4 +1,19 @@
 -- dim_work_center by date: exactly one version of every member for every day. Written by `make migration`.
+-- work_center_key: Durable key of the work centre
+-- work_center_id: Work centre in its master code space
+-- name: Name; the id where no master data has come
+-- site_id: Site it stands at, as delivered
+-- site_key: Site it stands at
+-- area: Area or department within the site
+-- capacity_h_per_day: Hours of capacity per day, all parallel units together
+-- cost_rate_per_h: Cost per hour, in currency
+-- currency: Currency of cost_rate_per_h (ISO 4217)
+-- code_space: Master code space of the member's id
+-- is_inferred: A code was referenced that no master data has delivered yet
+-- is_deleted: Master data no longer lists the member
+-- published_at: When this state of the row was published
+-- valid_from: First day on which the attributes hold; 1900-01-01 for the first known
+-- valid_to: First day on which they no longer hold; 9999-12-31 for the present ones
 select
     state.work_center_key,
     state.work_center_id,

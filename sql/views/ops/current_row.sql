@@ -1,4 +1,14 @@
 -- The newest version and sighting of every key with their orders spelled out. Grain: dataset, key_hash.
+-- dataset: Dataset
+-- key_hash: Hash of source and natural key
+-- source: Source that delivers
+-- version_order: When the newest version was made: updated_at of a delta's row, else the as_of of its delivery
+-- payload_hash: Hash of the newest version's payload
+-- row_date: Day that files it in the lake
+-- last_seen_order: Newest order of any delivery that contained the key
+-- is_deleted: The newest version says that the row is gone
+-- version_extract_id: Delivery that brought the newest version
+-- last_seen_extract_id: Newest delivery that contained the key
 select
     flow.dataset,
     known.key_hash,

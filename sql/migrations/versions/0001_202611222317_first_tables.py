@@ -1,13 +1,13 @@
 """first tables.
 
-Revision: 0001_202611222310, after nothing
+Revision: 0001_202611222317, after nothing
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0001_202611222310"
+revision = "0001_202611222317"
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -523,9 +523,17 @@ def upgrade() -> None:
         "gate_result",
         sa.Column("run_id", sa.Text(), nullable=False, comment="Run"),
         sa.Column("gate", sa.Text(), nullable=False, comment="Gate"),
-        sa.Column("subject", sa.Text(), nullable=False, comment="Extract or slice judged"),
+        sa.Column("subject", sa.Text(), nullable=False, comment="Extract or slice judged, as it is shown"),
+        sa.Column("judged", sa.Text(), nullable=False, comment="Dataset of the extract, or fact of the slices"),
+        sa.Column("source", sa.Text(), nullable=False, comment="Source that delivered, or anchors the slices"),
+        sa.Column("day", sa.Date(), nullable=False, comment="as_of of the extract, or day of the (first) slice"),
+        sa.Column(
+            "until", sa.Date(), nullable=False, comment="Day of the last slice, where several are told of as one"
+        ),
+        sa.Column("extract_id", sa.BigInteger(), nullable=True, comment="Delivery; NULL for slices"),
         sa.Column("severity", sa.Text(), nullable=False, comment="fail or warn"),
         sa.Column("status", sa.Text(), nullable=False, comment="passed, warned or failed"),
+        sa.Column("value", sa.DOUBLE_PRECISION(), nullable=True, comment="What was measured, where that is a number"),
         sa.Column("observed", sa.Text(), nullable=True, comment="What was found"),
         sa.Column("expected", sa.Text(), nullable=True, comment="What was expected"),
         sa.Column("checked_at", postgresql.TIMESTAMP(timezone=True), nullable=False, comment="When"),
@@ -3440,6 +3448,22 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("dataset", "source", "scope"),
         schema="ops",
         comment="Newest delivery that claimed to be complete, per scope",
+    )
+    op.create_table(
+        "extract_measure",
+        sa.Column("extract_id", sa.BigInteger(), nullable=False, comment="Delivery"),
+        sa.Column("measure", sa.Text(), nullable=False, comment="What was measured"),
+        sa.Column(
+            "part", sa.Text(), nullable=False, comment="Of which column, site, item, value; '' for the whole delivery"
+        ),
+        sa.Column("value", sa.DOUBLE_PRECISION(), nullable=False, comment="How much it was"),
+        sa.ForeignKeyConstraint(
+            ["extract_id"],
+            ["ops.extract.extract_id"],
+        ),
+        sa.PrimaryKeyConstraint("extract_id", "measure", "part"),
+        schema="ops",
+        comment="What deliveries measured; gates compare later ones with it",
     )
     op.create_table(
         "held_key",
