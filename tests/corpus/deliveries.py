@@ -13,7 +13,7 @@ from flows.settings import Settings
 from schemas.catalog import DATASETS
 from tests.corpus.cases import FOLDER, NULL, Row, read, row_text, rows_file
 
-DAY = date(2026, 3, 31)
+DAY = date(2026, 3, 24)
 MASTER = "master"
 """Source of the master data that the other cases' rows refer to."""
 
@@ -42,6 +42,8 @@ class Delivered:
     state: str = "accepted"
     gates: dict[str, str] = field(default_factory=dict)
     says_of_it: str = ""
+    ends_with: str = ""
+    more_columns: dict[str, str] = field(default_factory=dict)
 
     @property
     def source(self) -> str:
@@ -52,11 +54,12 @@ class Delivered:
         """Write the source's folder and what it delivered in earlier weeks."""
         describe(self.source, [self.dataset, *self.also], settings.sources[0], self.table, self.says)
         for day, rows in self.earlier.items():
-            land(settings, self.source, self.dataset, text(self.dataset, rows), day)
+            land(settings, self.source, self.dataset, text(self.dataset, rows) + self.ends_with, day)
 
     def land(self, settings: Settings) -> None:
         """Deliver what the case is about."""
-        content = self.content if self.rows is None else text(self.dataset, self.rows)
+        content = self.content if self.rows is None else text(self.dataset, self.rows, self.more_columns)
+        content += self.ends_with
         land(settings, self.source, self.dataset, content, DAY)
         for dataset, rows in self.also.items():
             land(settings, self.source, dataset, text(dataset, rows), DAY)
@@ -101,10 +104,10 @@ def land(settings: Settings, source: str, dataset: str, content: str, day: date)
     path.write_text(content)
 
 
-def text(dataset: str, rows: list[Row]) -> str:
-    """A file: the ordinary row with what each of `rows` says instead."""
-    file = rows_file(dataset)
-    return row_text(file.columns, [file.ordinary | row for row in rows])
+def text(dataset: str, rows: list[Row], more_columns: dict[str, str] | None = None) -> str:
+    """A file: the ordinary row with what each of `rows` says instead, and columns that no contract knows."""
+    file, more = rows_file(dataset), more_columns or {}
+    return row_text([*file.columns, *more], [file.ordinary | more | row for row in rows])
 
 
 @cache
@@ -116,32 +119,39 @@ def delivered() -> tuple[Delivered, ...]:
 
 def _case(name: str, number: int, said: dict[str, Any]) -> Delivered:
     dataset = said.pop("dataset")
-    rows = _rows(dataset, said.pop("delivers")) if "delivers" in said else None
+    each = said.pop("each", {})
+    rows = [row | each for row in _rows(dataset, said.pop("delivers"))] if "delivers" in said else None
     if rows is not None:
         rows += [_numbered(dataset, number) | BAD for number in range(100, 100 + int(said.pop("bad", 0)))]
     earlier = said.pop("earlier", None) or {}
     weeks = [DAY - timedelta(weeks=week) for week in range(int(earlier.get("weeks", 0)), 0, -1)]
     return Delivered(
         name, number, dataset, rows,
-        earlier={day: _rows(dataset, earlier["delivers"]) for day in weeks},
-        says_of_it=said.pop("says of it", ""), says=yaml.safe_load(yaml.safe_dump(said.pop("says", {}))),
+        earlier={day: _of_day(_rows(dataset, earlier["delivers"], f"{day}"), day) for day in weeks},
+        says_of_it=said.pop("says of it", ""), ends_with=said.pop("ends with", ""),
+        more_columns=said.pop("more columns", {}), says=yaml.safe_load(yaml.safe_dump(said.pop("says", {}))),
         **said,
     )  # fmt: skip
 
 
-def _rows(dataset: str, said: str | list[Row]) -> list[Row]:
-    return list(said) if isinstance(said, list) else [_numbered(dataset, number) for number in range(int(said))]
+def _rows(dataset: str, said: str | list[Row], of: str = "") -> list[Row]:
+    return list(said) if isinstance(said, list) else [_numbered(dataset, number, of) for number in range(int(said))]
 
 
-def _numbered(dataset: str, number: int) -> Row:
+def _numbered(dataset: str, number: int, of: str = "") -> Row:
     file = rows_file(dataset)
-    return {file.numbered: f"{file.ordinary[file.numbered]}-{number}"}
+    return {file.numbered: f"{file.ordinary[file.numbered]}-{of}{number}"}
+
+
+def _of_day(rows: list[Row], day: date) -> list[Row]:
+    """The rows with the day where they say DAY."""
+    return [{name: cell and cell.replace("DAY", f"{day}") for name, cell in row.items()} for row in rows]
 
 
 def master_rows() -> Iterator[tuple[str, list[Row]]]:
     """Master data that the ordinary rows refer to, and their rates."""
     yield "item", [{"item_id": "I1"}, {"item_id": "I"}, *({"item_id": f"I-{number}"} for number in range(30))]
-    yield "site", [{"site_id": "B"}]
+    yield "site", [{"site_id": "B"}, {"site_id": "C"}]
     yield "supplier", [{"supplier_id": "S1"}]
     yield "account", [{"account_id": "4000"}, {"account_id": "4", "parent_account_id": None}]
     yield "cost_center", [{"cost_center_id": "100"}, {"cost_center_id": "1", "parent_cost_center_id": None}]

@@ -44,6 +44,7 @@ class Reader:
     write: Callable[[Sequence[Row]], bytes]
     table: dict[str, Any] = field(default_factory=dict)
     unpack: Callable[[bytes], bytes] = bytes
+    says: dict[str, Any] = field(default_factory=dict)
 
     def lines(self, content: bytes) -> list[str] | None:
         """The lines that a file surely has, its header's apart; None where that is not as sure."""
@@ -58,6 +59,10 @@ class Reader:
             return None
         lines = [line.removesuffix("\r") for line in text.split("\n")]
         has_header = is_csv and self.table.get("header", True)
+        if "trailer" in self.table:
+            while lines and not lines[-1].strip(" \t\r\n\0"):
+                lines.pop()
+            lines = lines[:-1]
         # Python alone takes control characters such as U+001F for white space.
         return [line for line in lines[1 if has_header else 0 :] if (line if is_csv else line.strip(" \t\r\v\f"))]
 
@@ -137,6 +142,12 @@ READERS = {
         Reader("parquet", _parquet, {"format": "parquet"}),
         Reader("workbook", _workbook, {"format": "excel"}),
         Reader("gzip", lambda rows: gzip.compress(_plain(rows), mtime=0), {}, gzip.decompress),
+        Reader(
+            "trailer",
+            lambda rows: _plain(rows) + b"T;%d\r\n" % len(rows),
+            {"trailer": r"^T;(?P<rows>\d+)$"},
+            says={"control_totals": {"stated_in": "trailer", "rows": "rows"}},
+        ),
         Reader("zip", lambda rows: _zipped(_plain(rows)), {}, _unzipped),
     )
 }  # fmt: skip
@@ -144,7 +155,7 @@ READERS = {
 
 def take(reader: Reader, content: bytes, *more: bytes) -> tuple[Staged, pl.DataFrame] | None:
     """What staging makes of files, and its good rows; None where it refuses them, in words."""
-    one = source("purchase_order_line", {"types": TYPES} | reader.table, SQL)
+    one = source("purchase_order_line", {"types": TYPES} | reader.table, SQL, **reader.says)
     started = time.monotonic()
     # What Polars had begun to write when it gave up may still come while the folder is removed.
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
@@ -152,7 +163,7 @@ def take(reader: Reader, content: bytes, *more: bytes) -> tuple[Staged, pl.DataF
         try:
             found = staged(one, files, Path(folder) / "work")
         except ExtractError as error:
-            is_clear = bool(error.what and error.remedy) and "lines-" in error.where
+            is_clear = bool(error.what and error.remedy) and "lines" in error.where
         else:
             return found, pl.read_parquet(found.rows)
         finally:
