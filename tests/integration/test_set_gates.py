@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from flows.io import publish, warehouse
+from flows.io.gates_docs import write_data_docs
 from flows.io.gates_history import kinds_of_days
 from schemas.errors import ExtractError, WarehouseError
 from tests.shop import Shop, text
@@ -206,3 +207,17 @@ def test_many_rows_are_added_up_over_a_sample(shop: Shop) -> None:
                 readback.check_written(session, "sampled", frame.with_columns(n=pl.col("n") + 1))
             with pytest.raises(WarehouseError, match="rows is 400, not 399"):
                 readback.check_written(session, "sampled", frame.head(399))
+
+
+def test_what_gates_said_becomes_a_static_site(shop: Shop, tmp_path: Path) -> None:
+    shop.source(purchase_order_line="delta")
+    shop.land("purchase_order_line", "2026-03-02", {"promised_on": "2026-03-01"})
+    shop.good_night()
+    with shop.warehouse.session() as session:
+        pages = write_data_docs(session, tmp_path / "site", days=1)
+    written = {file.relative_to(tmp_path / "site").parts[1] for file in tmp_path.glob("site/validations/*/**/*.html")}
+    assert written == {"purchase_order_line", "fct_purchase_order_line"}
+    assert pages == 2
+    (page,) = tmp_path.glob("site/validations/purchase_order_line/**/*.html")
+    assert "promised_before_ordered = 1" in page.read_text()
+    assert (tmp_path / "site" / "index.html").is_file()
