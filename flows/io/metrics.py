@@ -148,7 +148,12 @@ def _compute(session: Session, group: Sequence[Component], days: pl.DataFrame | 
         chosen = f"where {date} is not null"
     else:
         session.load_temporary(days, "metric_day")
-        chosen = f"inner join pg_temp.metric_day on {date} = metric_day.date"
+        # A join alone does not tell the planner that the fact's block range index leaves little to be read.
+        first_day, last_day = days.select(pl.col("date").min(), last=pl.col("date").max()).row(0)
+        chosen = (
+            f"inner join pg_temp.metric_day on {date} = metric_day.date"
+            f" where {date} between date '{first_day}' and date '{last_day}'"
+        )
     session.execute("drop table if exists pg_temp.metric_fresh")
     session.execute(
         f"create temporary table metric_fresh as select unfolded.component_key, date, {kept}, unfolded.value"
