@@ -40,7 +40,7 @@ POINTS: dict[str, Point] = {
     "3 gate: judged, not accepted": Point(take, "accept", works_first=False),
     "4 accept: lake files written, not committed": Point(lake.Lake, "_write_files"),
     "4 accept: lake appended, ledger not begun": Point(lake.Lake, "append"),
-    "4 accept: ledger written, not committed": Point(accept, "_record"),
+    "4 accept: ledger written, not committed": Point(accept.ledger, "record_accepted"),
     "4 accept: committed, nothing built": Point(take, "accept"),
     "5 build: built, not judged": Point(build.FactBuilder, "build"),
     "6 publish: rows deleted, none copied": Point(publish, "_delete", is_of_fact=True),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import polars as pl
+import psycopg
 
 from flows.io.metrics import Components
 from flows.io.readback import check_written
@@ -88,7 +89,17 @@ def publish(
             outdated = pl.concat([gone, replaced])
             removed, gone_dates = _delete(session, target, outdated, components.dates)
         stamp = pl.lit(published_at).cast(pl.Datetime("us", "UTC")).alias("published_at")
-        session.copy(new.drop(SLICE).with_columns(stamp), target.name, schema="mart")
+        stamped = new.drop(SLICE).with_columns(stamp)
+        session.execute("savepoint deleted")
+        try:
+            session.copy(stamped, target.name, schema="mart")
+        except psycopg.errors.UniqueViolation:
+            # Somebody has moved rows of the mart by hand, and no slice knows of it.
+            session.execute("rollback to savepoint deleted")
+            strays, stray_dates = _delete(session, target, new.select(identity), components.dates)
+            removed = pl.concat([removed, strays]).group_by("day").sum()
+            gone_dates = pl.concat([dates for dates in (gone_dates, stray_dates) if dates is not None])
+            session.copy(stamped, target.name, schema="mart")
         check_written(session, target.name, new.drop(SLICE), *_written(session, target, new, published_at, among))
         components.update(session, new, gone_dates)
         held = _sums(rows)

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from flows import pipeline
-from flows.io import accept
+from flows.io import ledger
 from flows.io.embedded_server import Server
 from schemas.errors import WarehouseError
 from tests.conftest import fresh_database
@@ -102,7 +102,7 @@ def test_a_mapping_mended_after_a_crash_is_the_only_one_that_counts(
     shop.land("item", "2026-03-31", {})
     shop.land("item_cost", "2026-03-31", {}, {"valid_from": "2026-02-01"})
     with monkeypatch.context() as patched:
-        patched.setattr(accept, "_record", refuse)
+        patched.setattr(ledger, "record_accepted", refuse)
         assert shop.night().problems
     folder = shop.settings.sources[0] / "shop"
     for dataset, old, new in (
