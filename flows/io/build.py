@@ -126,7 +126,7 @@ def _starts(days: Sequence[date], rows: Mapping[date, int], window: Driving) -> 
         reads = {day + timedelta(days=n) for n in range(-window.before, window.after + 1)}
         again = sum(rows.get(other, 0) for other in reads & read)
         more = sum(rows.get(other, 0) for other in reads - read)
-        if read and count + more > CHUNK_ROWS and (again <= CHUNK_ROWS / 2 or count > 2 * CHUNK_ROWS):
+        if read and count + more > CHUNK_ROWS and again <= max(CHUNK_ROWS, count) / 2:
             starts.append(position)
             read, count, more = set(), 0, again + more
         read |= reads
