@@ -6,10 +6,9 @@ from datetime import datetime
 from typing import Any
 
 import polars as pl
-import psycopg
 
 from flows.io.metric_files import Loaded, LoadedCard
-from flows.io.metrics import Component, Components, give_up, lock
+from flows.io.metrics import REFUSED, Component, Components, give_up, lock
 from flows.io.warehouse import Session, Warehouse
 from schemas.errors import MetricError
 from schemas.metric import Card, Target
@@ -119,7 +118,7 @@ def _computed(session: Session, components: Sequence[Component]) -> dict[int, st
     session.execute("savepoint components")
     try:
         Components(components[0].fact, tuple(components)).compute(session)
-    except (psycopg.ProgrammingError, psycopg.DataError) as error:
+    except REFUSED as error:
         session.execute("rollback to savepoint components")
         return dict.fromkeys((one.component_key for one in components), str(error).partition("\n")[0])
     return {}

@@ -18,6 +18,15 @@ from transforms.common.keys import NOT_APPLICABLE_KEY
 
 FACT = "mart.fct_metric_component"
 _KEYS = tuple(f"{leaf}_key" for leaf in LEAVES)
+REFUSED = (
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    psycopg.NotSupportedError,
+    psycopg.ProgrammingError,
+    psycopg.errors.ProgramLimitExceeded,
+    psycopg.errors.StatementTooComplex,
+)
+"""What PostgreSQL says to SQL that it cannot run: a card is to blame, and trying again does not help."""
 _SAME = " and ".join(f"held.{name} = fresh.{name}" for name in ("component_key", "date", *_KEYS))
 
 
@@ -55,11 +64,15 @@ class Components:
 
     @classmethod
     def of(cls, session: Session, fact: str) -> Self:
-        """Those of a table; a dimension has none."""
+        """Those of a table, by dates that it still has; a dimension has none."""
         if fact not in FACTS:
             return cls(fact)
-        names = "component_key, fact, date_column, value_sql, where_sql, leaf"
-        rows = session.fetch(f"select {names} from mart.dim_metric_component where is_current and fact = $1", fact)
+        rows = session.fetch(
+            "select component_key, fact, date_column, value_sql, where_sql, leaf from mart.dim_metric_component"
+            " where is_current and fact = $1 and date_column = any($2)",
+            fact,
+            list(FACTS[fact].contract.columns()),
+        )
         return cls(fact, tuple(Component.of(row) for row in rows.iter_rows(named=True)))
 
     @property
@@ -70,8 +83,8 @@ class Components:
     def update(self, session: Session, new: pl.DataFrame, gone: pl.DataFrame | None) -> None:
         """Bring the sums up to date of all dates that rows now written, or now gone, have in the columns `dates`.
 
-        A card must not stop a publish: where a sum cannot be computed (a number too large, say) the fact's components
-        are given up, and the end of the run tries each of them again and says what is wrong.
+        A card must not stop a publish: where a sum cannot be computed (a number too large, a column that is gone) the
+        fact's components are given up, and the end of the run tries each of them again and says what is wrong.
         """
         changed = pl.concat([rows.select(self.dates) for rows in (new, gone) if rows is not None])
         if not self.each or not changed.height:
@@ -82,7 +95,7 @@ class Components:
                 days = changed.select(date=group[0].date_column).drop_nulls().unique()
                 if days.height:
                     _write(session, group, days)
-        except psycopg.DataError:
+        except REFUSED:
             session.execute("rollback to savepoint metrics")
             session.execute("update mart.dim_metric_component set is_current = false where fact = $1", self.fact)
 

@@ -142,6 +142,27 @@ def test_a_card_stops_no_publish(filled: Shop) -> None:
     assert verify(filled) == []
 
 
+@pytest.mark.parametrize(
+    "gone", ["value_sql = 'gone_count'", "date_column = 'gone_on'", "where_sql = 'line_count ? 1'"]
+)
+def test_a_card_of_what_is_no_longer_there_stops_no_publish(filled: Shop, gone: str) -> None:
+    """An update of the project took away a column that a card of the home's own names."""
+    mine = {"fact": "fct_purchase_order_line", "date": "ordered_on", "value": "3 * line_count", "time": "sum"}
+    card(filled, "mine", combine="value", numerator=mine, denominator=None)
+    filled.good_night()
+    with filled.warehouse.session() as session:
+        assert session.execute(f"update mart.dim_metric_component set {gone} where value_sql = '3 * line_count'") == 1
+        session.commit()
+    card(filled, "mine", combine="value", numerator=mine | {"value": "gone_count"}, denominator=None)
+    filled.land("purchase_order_line", "2026-03-12", {"po_id": "P9", "promised_on": "2026-03-18"})
+    (problem,) = filled.night().problems
+    assert "mine.yaml:" in str(problem)
+    assert filled.fetch("select count(*) from mart.fct_purchase_order_line") == [(4,)]
+    filled.land("goods_receipt", "2026-03-17", {"receipt_id": "R9", "po_id": "P9"})
+    assert len(filled.night().problems) == 1
+    assert on_time(filled, "month") == {"2026-03-01": (3.0, 3.0, 100.0)}
+
+
 def verify(shop: Shop) -> list[str]:
     with pipeline.open(shop.settings) as pipe:
         return [str(difference) for difference in pipe.verify()]
