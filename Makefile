@@ -9,7 +9,7 @@ nightly: setup
 	$(BIN)/opsmart nightly --sample
 
 test: setup
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # what the tests try a few times, tried for an hour or more: docs/proofs.md
 soak: setup

@@ -181,6 +181,22 @@ class Shop:
         return Shop(settings)
 
 
+def line(po: str, **said: object) -> dict[str, object]:
+    """A purchase order line."""
+    return {"po_id": po, **said}
+
+
+def receipt(number: str, po: str, **said: object) -> dict[str, object]:
+    """A receipt for an order."""
+    return {"receipt_id": number, "po_id": po, **said}
+
+
+def changed(shop: Shop, table: str, by: str, before: dict[Any, Any]) -> set[Any]:
+    """Rows that were written since `before`, or are gone."""
+    after = shop.stamps(table, by)
+    return {key for key in before | after if before.get(key) != after.get(key)}
+
+
 def same_mart(one: dict[str, pl.DataFrame], other: dict[str, pl.DataFrame]) -> None:
     """Every table is equal."""
     assert set(one) == set(other)

@@ -1,12 +1,14 @@
 """A shop: small sources of a test's own, in a fresh home and a fresh warehouse."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from flows.io.embedded_server import Server
 from flows.settings import load_settings
-from tests.shop import Shop
+from tests.conftest import fresh_database
+from tests.shop import Shop, same_mart
 
 
 @pytest.fixture
@@ -19,3 +21,15 @@ def shop(home: Path, tmp_path: Path, warehouse_url: str) -> Iterator[Shop]:
     )
     with Shop(settings) as shop:
         yield shop
+
+
+@pytest.fixture
+def from_scratch(server: Server, tmp_path: Path) -> Callable[[Shop], None]:
+    """Compares a shop's mart with one that gets all its files in one night."""
+
+    def compare(shop: Shop) -> None:
+        with fresh_database(server) as url, shop.at(tmp_path / "from_scratch", url) as other:
+            other.night()
+            same_mart(shop.mart(), other.mart())
+
+    return compare

@@ -12,14 +12,10 @@ from flows.io.embedded_server import Server
 from schemas.errors import WarehouseError
 from tests.conftest import fresh_database
 from tests.dying_night import POINTS, ended, night_beside
-from tests.shop import Shop, same_mart
+from tests.shop import Shop, line, same_mart
 
 KILLS, NIGHT_S, CHECKED = 100, 2.5, 0.3
 """Nights to kill, how long one takes at most, and the share after which the mart is looked at."""
-
-
-def _line(po: str, **said: object) -> dict[str, object]:
-    return {"po_id": po, **said}
 
 
 RECEIVED = "select po_id, ordered_qty::bigint, received_qty::bigint from mart.fct_purchase_order_line order by 1"
@@ -27,15 +23,15 @@ RECEIVED = "select po_id, ordered_qty::bigint, received_qty::bigint from mart.fc
 
 def _first_night(shop: Shop) -> None:
     shop.source(purchase_order_line="snapshot", goods_receipt="append", item="delta")
-    shop.land("purchase_order_line", "2026-03-31", *(_line(f"P{n}") for n in range(4)))
+    shop.land("purchase_order_line", "2026-03-31", *(line(f"P{n}") for n in range(4)))
     shop.land("goods_receipt", "2026-03-31", {"po_id": "P0"}, {"receipt_id": "R2", "po_id": "P1"})
     shop.good_night()
 
 
 def _land_news(shop: Shop, number: int) -> list[tuple[str, int, int]]:
     """A line comes, one goes, one changes, one moves; a receipt changes. What the lines must come to."""
-    moved = _line("P3", ordered_on=f"2026-04-{1 + number % 28:02d}")
-    rows = [_line("P0", ordered_qty=10 + number), _line("P1"), _line(f"N{number}"), moved]
+    moved = line("P3", ordered_on=f"2026-04-{1 + number % 28:02d}")
+    rows = [line("P0", ordered_qty=10 + number), line("P1"), line(f"N{number}"), moved]
     shop.land("purchase_order_line", f"2026-03-31_r{number}", *rows)
     booked = {"receipt_id": "R2", "po_id": "P1", "received_qty": 20 + number}
     shop.land("goods_receipt", f"2026-03-31_r{number}", {"po_id": "P0"}, booked)
@@ -97,7 +93,7 @@ def test_a_mapping_mended_after_a_crash_is_the_only_one_that_counts(
         raise WarehouseError("the server went away", where="here", remedy="run again")
 
     shop.source(purchase_order_line="snapshot", goods_receipt="append", item="snapshot", item_cost="delta")
-    shop.land("purchase_order_line", "2026-03-31", *(_line(f"P{n}") for n in range(3)))
+    shop.land("purchase_order_line", "2026-03-31", *(line(f"P{n}") for n in range(3)))
     shop.land("goods_receipt", "2026-03-31", {"po_id": "P0"}, {"receipt_id": "R2", "po_id": "P1"})
     shop.land("item", "2026-03-31", {})
     shop.land("item_cost", "2026-03-31", {}, {"valid_from": "2026-02-01"})

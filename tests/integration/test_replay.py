@@ -10,24 +10,18 @@ import pytest
 
 from flows import held_export
 from flows.io import look
-from flows.io.embedded_server import Server
 from flows.io.lake import Lake
 from flows.io.quarantine import TABLE
 from flows.io.span import Span
 from flows.io.staging import quarantine
 from flows.report import UsageError
 from schemas.errors import StorageError
-from tests.conftest import fresh_database
 from tests.night import run_span
-from tests.shop import Shop, same_mart
+from tests.shop import Shop, line
 
 LINES, RECEIPTS = "mart.fct_purchase_order_line", "mart.fct_goods_receipt"
 COUNTS = "select rows_in, rows_accepted, rows_quarantined, rows_duplicate, rows_excluded from ops.extract"
 QUANTITIES = f"select po_id, ordered_qty::bigint from {LINES} order by 1"
-
-
-def line(po: str, **said: object) -> dict[str, object]:
-    return {"po_id": po, **said}
 
 
 def fixing(po: str, **cells: tuple[str | None, str | None]) -> dict[str, object]:
@@ -44,18 +38,6 @@ FIVE = {"ordered_qty": ("five", "5")}
 
 
 @pytest.fixture
-def as_if_always(server: Server, tmp_path: Path) -> Callable[[Shop], None]:
-    """Compares a shop's mart with one that has the same corrections from the start."""
-
-    def compare(shop: Shop) -> None:
-        with fresh_database(server) as url, shop.at(tmp_path / "always", url) as other:
-            other.night()
-            same_mart(shop.mart(), other.mart())
-
-    return compare
-
-
-@pytest.fixture
 def lines(shop: Shop) -> Shop:
     """A source of order lines, delivered whole each day."""
     shop.source(purchase_order_line={"mode": "snapshot", "retire_limit_pct": 100})
@@ -67,7 +49,7 @@ def lines(shop: Shop) -> Shop:
 
 @pytest.mark.parametrize("mode", ["snapshot", "delta"])
 def test_rows_come_in_at_the_order_of_their_delivery(
-    shop: Shop, mode: str, as_if_always: Callable[[Shop], None]
+    shop: Shop, mode: str, from_scratch: Callable[[Shop], None]
 ) -> None:
     shop.source(purchase_order_line={"mode": mode, "retire_limit_pct": 100})
     shop.land("purchase_order_line", "2026-03-31", *(line(po, ordered_qty="five") for po in ("P1", "P2")), line("P3"))
@@ -79,7 +61,7 @@ def test_rows_come_in_at_the_order_of_their_delivery(
     assert [(t.rows_in, t.rows_accepted, t.rows_quarantined) for t in report.taken] == [(2, 2, 0), (1, 1, 0)]
     # P1 of the later delivery stays newer.
     assert shop.fetch(QUANTITIES) == [("P1", 7), ("P2", 5)] + ([("P3", 5)] if mode == "delta" else [])
-    as_if_always(shop)
+    from_scratch(shop)
     assert shop.fetch(f"{COUNTS} order by extract_id") == [(3, 3, 0, 0, 0), (2, 2, 0, 0, 0)]
     assert shop.fetch(
         "select sum(held_count)::bigint as held, sum(row_count)::bigint as row_count from ops.quarantine_count"
@@ -90,7 +72,7 @@ def test_rows_come_in_at_the_order_of_their_delivery(
 
 
 def test_a_replay_that_leaves_no_unreadable_key_ends_what_the_delivery_lacks(
-    lines: Shop, as_if_always: Callable[[Shop], None]
+    lines: Shop, from_scratch: Callable[[Shop], None]
 ) -> None:
     lines.land("purchase_order_line", "2026-03-31", line("P1"), line("P2"), line("P3"))
     lines.good_night()
@@ -110,7 +92,7 @@ def test_a_replay_that_leaves_no_unreadable_key_ends_what_the_delivery_lacks(
     ]  # fmt: skip
 
 
-def test_rows_of_an_append_delivery_are_replayed(shop: Shop, as_if_always: Callable[[Shop], None]) -> None:
+def test_rows_of_an_append_delivery_are_replayed(shop: Shop, from_scratch: Callable[[Shop], None]) -> None:
     shop.source(goods_receipt="append", purchase_order_line="snapshot")
     shop.land("purchase_order_line", "2026-03-31", line("P1"))
     one, other = {"receipt_id": "R1"}, {"receipt_id": "R2", "received_qty": "two"}
@@ -123,7 +105,7 @@ def test_rows_of_an_append_delivery_are_replayed(shop: Shop, as_if_always: Calla
     assert shop.fetch(f"select receipt_id, received_qty::bigint from {RECEIPTS} order by 1") == [
         ("R1", 5), ("R2", 2), ("R3", 2)
     ]  # fmt: skip
-    as_if_always(shop)
+    from_scratch(shop)
     # A revision replaces the slot's rows, those that were replayed too.
     shop.land("goods_receipt", "2026-03-31_r1", one)
     shop.good_night()
