@@ -106,6 +106,7 @@ class FctMetricComponent(Contract):
     account_key = c.durable_key("Account; -2 where the component is not kept by it", "dim_account", key=True)
     item_key = c.durable_key("Item; -2 where the component is not kept by it", "dim_item", key=True)
     value = dy.Decimal(38, 10, description="Sum over the fact's rows of that day and leaf scope")
+    row_count = c.whole("Number of rows that it is the sum of")
     known_from = c.instant("When it became known", key=True)
     known_to = c.instant("When it was known otherwise; NULL: it is known so now", null=True)
 

@@ -4,11 +4,11 @@ What is computed stands in mart.dim_metric_component: definitions that `metric_c
 row is written only where a sum has changed; the row before it stays, with the moment until which it was known so.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-import polars as pl
 import psycopg
 
 from flows.io.warehouse import Session, Warehouse, quote
@@ -17,7 +17,16 @@ from schemas.metric import LEAVES
 from transforms.common.keys import NOT_APPLICABLE_KEY
 
 FACT = "mart.fct_metric_component"
+GONE = "gone_row"
+"""Temporary table of the rows that the transaction has deleted from the fact."""
+
 _KEYS = tuple(f"{leaf}_key" for leaf in LEAVES)
+_LEAVES = ", ".join(_KEYS)
+_SAME = " and ".join(f"held.{name} = fresh.{name}" for name in ("component_key", "date", *_KEYS))
+_TYPE = "numeric(38, 10)"
+_MAKES_DECIMALS = re.compile(r"[*/.]")
+"""Products, quotients and decimal literals may have more decimals than any column."""
+
 REFUSED = (
     psycopg.DataError,
     psycopg.IntegrityError,
@@ -27,7 +36,6 @@ REFUSED = (
     psycopg.errors.StatementTooComplex,
 )
 """What PostgreSQL says to SQL that it cannot run: a card is to blame, and trying again does not help."""
-_SAME = " and ".join(f"held.{name} = fresh.{name}" for name in ("component_key", "date", *_KEYS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +60,22 @@ class Component:
     @property
     def aggregate(self) -> str:
         """The sum, as SQL."""
-        return f"sum({self.value_sql})" + (f" filter (where {self.where_sql})" if self.where_sql else "")
+        return f"sum({self.value_sql}){self._rows}"
+
+    @property
+    def exact_sum(self) -> str:
+        """The sum of values that have no more decimals than it is kept with: such sums can be added and taken off."""
+        has_decimals = _MAKES_DECIMALS.search(self.value_sql)
+        return f"sum({f'({self.value_sql})::{_TYPE}' if has_decimals else self.value_sql}){self._rows}"
+
+    @property
+    def row_count(self) -> str:
+        """The number of rows that have a value."""
+        return f"count({self.value_sql}){self._rows}"
+
+    @property
+    def _rows(self) -> str:
+        return f" filter (where {self.where_sql})" if self.where_sql else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,45 +98,55 @@ class Components:
         )
         return cls(fact, tuple(Component.of(row) for row in rows.iter_rows(named=True)))
 
-    @property
-    def dates(self) -> tuple[str, ...]:
-        """Columns that date them."""
-        return tuple(sorted({component.date_column for component in self.each}))
-
-    def update(self, session: Session, new: pl.DataFrame, gone: pl.DataFrame | None) -> None:
-        """Bring the sums up to date of all dates that rows now written, or now gone, have in the columns `dates`.
+    def update(self, session: Session, written: str, *parameters: object) -> None:
+        """Add the sums of rows that were just written, and take off those of rows that were deleted.
 
         A card must not stop a publish: where a sum cannot be computed (a number too large, a column that is gone) the
         fact's components are given up, and the end of the run tries each of them again and says what is wrong.
+
+        Args:
+            session: The session that publishes the fact.
+            written: A condition or a join that only rows of the fact fulfil that were written; the fact is `held`.
+            parameters: Its parameters.
         """
-        changed = pl.concat([rows.select(self.dates) for rows in (new, gone) if rows is not None])
-        if not self.each or not changed.height:
+        if not self.each:
             return
         session.execute("savepoint metrics")
         try:
             for group in self._groups():
-                days = changed.select(date=group[0].date_column).drop_nulls().unique()
-                if days.height:
-                    _write(session, group, days)
+                _compute(session, group, written, *parameters, has_gone=True)
+                session.execute(
+                    "update pg_temp.metric_fresh as fresh set value = fresh.value + held.value,"
+                    " row_count = fresh.row_count + held.row_count"
+                    f" from {FACT} as held where {_SAME} and held.known_to is null"
+                )
+                _write(session)
         except REFUSED:
             session.execute("rollback to savepoint metrics")
-            session.execute("update mart.dim_metric_component set is_current = false where fact = $1", self.fact)
+            set_aside(session, self.fact)
 
     def compute(self, session: Session) -> None:
         """Bring their whole history up to date."""
         for group in self._groups():
-            _write(session, group, None)
+            _compute(session, group)
+            session.execute(
+                f"insert into pg_temp.metric_fresh (component_key, date, {_LEAVES}, value, row_count)"
+                f" select component_key, date, {_LEAVES}, 0, 0 from {FACT} as held where component_key = any($1)"
+                f" and known_to is null and not exists (select from pg_temp.metric_fresh as fresh where {_SAME})",
+                [component.component_key for component in group],
+            )
+            _write(session)
 
     def outdated(self, session: Session) -> Iterator[tuple[Component, int]]:
         """Components with sums that are not what the fact comes to now, and how many."""
         for group in self._groups():
-            _compute(session, group, None)
+            _compute(session, group)
             keys = [component.component_key for component in group]
             counts = session.fetch(
                 "select component_key, count(*) as sums from pg_temp.metric_fresh as fresh full join"
                 f" (select * from {FACT} where component_key = any($1) and known_to is null) as held"
-                f" using (component_key, date, {', '.join(_KEYS)})"
-                " where fresh.value is distinct from held.value group by component_key",
+                f" using (component_key, date, {_LEAVES}) where (fresh.value, fresh.row_count)"
+                " is distinct from (held.value, held.row_count) group by component_key",
                 keys,
             )
             by_key = {component.component_key: component for component in group}
@@ -123,6 +156,11 @@ class Components:
         """Those that one query computes: equal date column, equal leaf scope."""
         for place in sorted({(component.date_column, component.leaf) for component in self.each}):
             yield [component for component in self.each if (component.date_column, component.leaf) == place]
+
+
+def set_aside(session: Session, fact: str) -> None:
+    """No longer keep the components of a fact; the next run that takes the cards computes them from scratch."""
+    session.execute("update mart.dim_metric_component set is_current = false where fact = $1", fact)
 
 
 def give_up(session: Session, keys: Sequence[int]) -> None:
@@ -147,52 +185,45 @@ def lock(session: Session, fact: str) -> None:
     session.lock(f"opsmart.publish.{fact}")
 
 
-def _compute(session: Session, group: Sequence[Component], days: pl.DataFrame | None) -> None:
-    """Put the sums of some days (None: of all) into the temporary table metric_fresh."""
+def _compute(
+    session: Session, group: Sequence[Component], rows: str = "", *parameters: object, has_gone: bool = False
+) -> None:
+    """Put the sums of a fact's rows into the temporary table metric_fresh, less those of rows that are gone."""
     first = group[0]
-    date = f"summed.{quote(first.date_column)}"
-    keys = [f"summed.{leaf}_key" for leaf in first.leaf]
-    sums = ", ".join(f"{component.aggregate} as sum_{n}" for n, component in enumerate(group))
-    unfolded = ", ".join(f"({one.component_key}, sum_{n}::numeric(38, 10))" for n, one in enumerate(group))
-    kept = ", ".join(
-        f"{leaf}_key" if leaf in first.leaf else f"{NOT_APPLICABLE_KEY}::bigint as {leaf}_key" for leaf in LEAVES
+    keys = [f"{leaf}_key" for leaf in first.leaf]
+    grouped = ", ".join(f"held.{quote(name)}" for name in (first.date_column, *keys))
+    sums = ", ".join(f"{one.exact_sum} as sum_{n}, {one.row_count} as count_{n}" for n, one in enumerate(group))
+    unfolded = ", ".join(f"({one.component_key}, sum_{n}, sign * count_{n})" for n, one in enumerate(group))
+    kept = ", ".join(name if name in keys else f"{NOT_APPLICABLE_KEY}::bigint as {name}" for name in _KEYS)
+    tables = [(1, f"mart.{quote(first.fact)}", rows)] + ([(-1, f"pg_temp.{GONE}", "")] if has_gone else [])
+    summed = " union all ".join(
+        f"(select {sign} as sign, {grouped}, {sums} from {table} as held {chosen} group by {grouped})"
+        for sign, table, chosen in tables
     )
-    if days is None:
-        chosen = f"where {date} is not null"
-    else:
-        session.load_temporary(days, "metric_day")
-        # A join alone does not tell the planner that the fact's block range index leaves little to be read.
-        first_day, last_day = days.select(pl.col("date").min(), last=pl.col("date").max()).row(0)
-        chosen = (
-            f"inner join pg_temp.metric_day on {date} = metric_day.date"
-            f" where {date} between date '{first_day}' and date '{last_day}'"
-        )
     session.execute("drop table if exists pg_temp.metric_fresh")
     session.execute(
-        f"create temporary table metric_fresh as select unfolded.component_key, date, {kept}, unfolded.value"
-        f" from (select {', '.join([f'{date} as date', *keys, sums])} from mart.{quote(first.fact)} as summed {chosen}"
-        f" group by {', '.join([date, *keys])}) as sums"
-        f" cross join lateral (values {unfolded}) as unfolded (component_key, value) where unfolded.value is not null"
+        f"create temporary table metric_fresh as select unfolded.component_key, {quote(first.date_column)} as date,"
+        f" {kept}, sum(sign * unfolded.value)::{_TYPE} as value, sum(unfolded.row_count)::bigint as row_count"
+        f" from ({summed}) as summed"
+        f" cross join lateral (values {unfolded}) as unfolded (component_key, value, row_count)"
+        f" where {quote(first.date_column)} is not null and unfolded.row_count <> 0 group by 1, 2, {_LEAVES}",
+        *parameters,
     )
     session.execute("analyze pg_temp.metric_fresh")
 
 
-def _write(session: Session, group: Sequence[Component], days: pl.DataFrame | None) -> None:
-    """Compute, end what is known otherwise now, write what is new."""
-    _compute(session, group, days)
+def _write(session: Session) -> None:
+    """End what is known otherwise now, and write what is new. A sum of no rows is none."""
     # The server's clock, read under the fact's lock: what is known ends before what is known next begins.
     now = session.value("select clock_timestamp()")
-    keys = [component.component_key for component in group]
-    of_days = "" if days is None else " and held.date in (select date from pg_temp.metric_day)"
+    held = f"{FACT} as held set {{}} from pg_temp.metric_fresh as fresh where {_SAME} and held.known_to is null"
     session.execute(
-        f"update {FACT} as held set known_to = $1 where held.component_key = any($2) and held.known_to is null{of_days}"
-        f" and not exists (select from pg_temp.metric_fresh as fresh where {_SAME} and fresh.value = held.value)",
-        now,
-        keys,
+        f"update {held.format('known_to = $1')} and (fresh.row_count = 0 or fresh.value <> held.value)", now
     )
-    columns = f"component_key, date, {', '.join(_KEYS)}, value"
+    session.execute(f"update {held.format('row_count = fresh.row_count')} and fresh.row_count <> held.row_count")
+    columns = f"component_key, date, {_LEAVES}, value, row_count"
     session.execute(
         f"insert into {FACT} ({columns}, known_from) select {columns}, $1 from pg_temp.metric_fresh as fresh"
-        f" where not exists (select from {FACT} as held where {_SAME} and held.known_to is null)",
+        f" where row_count > 0 and not exists (select from {FACT} as held where {_SAME} and held.known_to is null)",
         now,
     )

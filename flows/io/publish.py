@@ -7,7 +7,7 @@ from datetime import datetime
 import polars as pl
 import psycopg
 
-from flows.io.metrics import Components
+from flows.io.metrics import GONE, Components
 from flows.io.readback import check_written
 from flows.io.warehouse import Session, Warehouse, quote
 from schemas.registry import UNDATED
@@ -75,33 +75,27 @@ def publish(
         if among is None:
             published = _published(session, target, source, live)
         else:
-            published = _published_among(session, target, pl.concat([among, rows.select(identity)]).unique(), live)
-        components, gone_dates = Components.of(session, target.name), None
-        new, removed = rows, _NOTHING
-        is_elsewhere = _is_held_elsewhere(session, target, source, live)
-        if published.height or is_elsewhere:
+            published = _published_among(session, target, among, rows, live)
+        new = rows
+        if published.height:
             new = rows.join(published, on=[*identity, "row_hash"], how="anti", maintain_order="left")
-            gone = published.join(rows, on=identity, how="anti").select(identity)
-            # By identity wherever the table holds it: a row may have moved here from a slice that is built later.
-            replaced = new.select(identity)
-            if not is_elsewhere:
-                replaced = replaced.join(published, on=identity, how="semi")
-            outdated = pl.concat([gone, replaced])
-            removed, gone_dates = _delete(session, target, outdated, components.dates)
+        session.execute(f"create temporary table {GONE} (like mart.{quote(target.name)}) on commit drop")
+        _delete(session, target, published.join(rows, on=[*identity, "row_hash"], how="anti").select(identity))
         stamp = pl.lit(published_at).cast(pl.Datetime("us", "UTC")).alias("published_at")
         stamped = new.drop(SLICE).with_columns(stamp)
         session.execute("savepoint deleted")
         try:
             session.copy(stamped, target.name, schema="mart")
         except psycopg.errors.UniqueViolation:
-            # Somebody has moved rows of the mart by hand, and no slice knows of it.
+            # Rows have moved here from slices that are built later, or somebody has moved them by hand.
             session.execute("rollback to savepoint deleted")
-            strays, stray_dates = _delete(session, target, new.select(identity), components.dates)
-            removed = pl.concat([removed, strays]).group_by("day").sum()
-            gone_dates = pl.concat([dates for dates in (gone_dates, stray_dates) if dates is not None])
+            _delete(session, target, new.select(identity))
             session.copy(stamped, target.name, schema="mart")
-        check_written(session, target.name, new.drop(SLICE), *_written(session, target, new, published_at, among))
-        components.update(session, new, gone_dates)
+        removed = _removed(session, target)
+        if new.height + removed.height:
+            written = _written(session, target, new, published_at, among)
+            check_written(session, target.name, new.drop(SLICE), *written)
+            Components.of(session, target.name).update(session, *written)
         held = _sums(rows)
         if among is not None:
             held = _held(session, target, source, live, _sums(new), removed)
@@ -115,7 +109,9 @@ def _written(
     session: Session, target: Target, new: pl.DataFrame, published_at: datetime, among: pl.DataFrame | None
 ) -> tuple[str, *tuple[object, ...]]:
     """A condition that only the rows hold that were just written, and its parameters."""
-    if target.anchor is None or not new.height:
+    if not new.height:
+        return ("where false",)
+    if target.anchor is None:
         return "where held.published_at = $1", published_at
     if among is not None:
         # Few rows of many slices: looked up, not looked for.
@@ -216,29 +212,20 @@ def _published(session: Session, target: Target, source: str, slices: pl.DataFra
     return frame.filter(day.is_in(slices["day"].implode())).drop(SLICE)
 
 
-def _published_among(session: Session, target: Target, among: pl.DataFrame, slices: pl.DataFrame) -> pl.DataFrame:
-    """Identity and row hash of those of some rows that the slices hold."""
-    session.load_temporary(among, "wanted_row")
-    names = ", ".join(f"kept.{quote(name)}" for name in (*target.identity, "row_hash"))
+def _published_among(
+    session: Session, target: Target, among: pl.DataFrame, rows: pl.DataFrame, slices: pl.DataFrame
+) -> pl.DataFrame:
+    """Identity and row hash of those of some rows that the slices hold, and of built ones wherever they stand."""
+    identity = list(target.identity)
+    wanted = pl.concat([among.with_columns(is_built=False), rows.select(*identity, is_built=True)])
+    session.load_temporary(wanted.group_by(identity).agg(pl.col("is_built").any()), "wanted_row")
+    names, key = (", ".join(map(quote, of)) for of in ((*identity, "row_hash", "is_built"), identity))
     found = session.fetch(
-        f"select {names}, kept.{quote(target.anchor or '')} as {SLICE} from mart.{quote(target.name)} as kept"
-        f" inner join pg_temp.wanted_row using ({', '.join(map(quote, target.identity))})"
+        f"select {names}, {quote(target.anchor or '')} as {SLICE}"
+        f" from mart.{quote(target.name)} inner join pg_temp.wanted_row using ({key})"
     )
-    return found.filter(pl.col(SLICE).is_in(slices["day"].implode())).drop(SLICE)
-
-
-def _is_held_elsewhere(session: Session, target: Target, source: str, live: pl.DataFrame) -> bool:
-    """Whether rows of the slices may stand in others: what a row has left is dirty until it is built again."""
-    return bool(
-        session.value(
-            "select 1 from ops.dirty_slice as dirty inner join ops.slice as published using (fact, source, day)"
-            " where fact = $1 and source = $2 and dirty.generation > published.generation and published.row_count > 0"
-            " and day <> all($3) limit 1",
-            target.name,
-            source,
-            live["day"].to_list(),
-        )
-    )
+    is_here = pl.col(SLICE).is_in(slices["day"].implode())
+    return found.filter(is_here | pl.col("is_built")).select(*identity, "row_hash")
 
 
 def _has_rows(session: Session, target: Target) -> bool:
@@ -249,32 +236,28 @@ _NOTHING = pl.DataFrame(schema={"day": pl.Date(), "row_count": pl.Int64(), "chec
 """No rows of any slice."""
 
 
-def _delete(
-    session: Session, target: Target, outdated: pl.DataFrame, dates: Sequence[str]
-) -> tuple[pl.DataFrame, pl.DataFrame | None]:
-    """Delete rows wherever the table holds them.
-
-    Returns:
-        day, row_count, checksum of what was deleted, by slice; and each value that it had of `dates`, beside NULLs.
-    """
+def _delete(session: Session, target: Target, outdated: pl.DataFrame) -> None:
+    """Move rows, wherever the table holds them, to the transaction's table of what is gone."""
     if not outdated.height:
-        return _NOTHING, None
+        return
     session.load_temporary(outdated, "outdated_row")
     condition = " and ".join(f"kept.{quote(name)} = outdated.{quote(name)}" for name in target.identity)
-    day = f"date '{UNDATED}'" if target.anchor is None else f"kept.{quote(target.anchor)}"
-    names = "".join(f", {quote(name)}" for name in dates)
-    deleted = session.fetch(
+    session.execute(
         f"with deleted as (delete from mart.{quote(target.name)} as kept using pg_temp.outdated_row as outdated"
-        f" where {condition} returning {day} as day, kept.row_hash{names})"
-        f" select day, count(*) as row_count, sum(row_hash)::text as checksum{names} from deleted"
-        f" group by grouping sets ({', '.join(['day', *map(quote, dates)])})"
+        f" where {condition} returning kept.*) insert into pg_temp.{GONE} select * from deleted"
     )
-    gone_dates, deleted = deleted.select(dates), deleted.drop(dates).drop_nulls("day")
-    checksums = pl.Series("checksum", [wrapped(int(number)) for number in deleted["checksum"]], dtype=pl.Int64)
-    deleted = deleted.with_columns(checksums)
+
+
+def _removed(session: Session, target: Target) -> pl.DataFrame:
+    """day, row_count and checksum of what is gone, by slice."""
+    day = f"date '{UNDATED}'" if target.anchor is None else quote(target.anchor)
     if target.is_monthly:
-        deleted = deleted.with_columns(pl.col("day").dt.truncate("1mo"))
-    return deleted.group_by("day").sum(), gone_dates
+        day = f"date_trunc('month', {day})::date"
+    removed = session.fetch(
+        f"select {day} as day, count(*) as row_count, sum(row_hash)::text as checksum from pg_temp.{GONE} group by 1"
+    )
+    checksums = pl.Series("checksum", [wrapped(int(number)) for number in removed["checksum"]], dtype=pl.Int64)
+    return removed.with_columns(checksums).cast(_NOTHING.schema)
 
 
 def wrapped(number: int) -> int:

@@ -12,7 +12,7 @@ from flows.io.checks import SOURCE, Difference, LakeGap, OutdatedMetric, Table, 
 from flows.io.dirty import Change
 from flows.io.lake import Lake
 from flows.io.ledger import Extract
-from flows.io.metrics import recompute
+from flows.io.metrics import recompute, set_aside
 from flows.io.publish import SLICE
 from flows.io.pull import pull
 from flows.io.pull.again import SEPARATOR
@@ -45,7 +45,6 @@ class Repair:
         tampered = [slice_ for slice_ in found if isinstance(slice_, Tampered)]
         for table in sorted({slice_.table for slice_ in tampered}):
             redo(self.warehouse, table, [slice_ for slice_ in tampered if slice_.table == table])
-        # What stands in a fact that was tampered with must not get into a metric: publishing it again sees to those.
         outdated = {metric.fact for metric in found if isinstance(metric, OutdatedMetric)}
         recompute(self.warehouse, outdated - {slice_.table for slice_ in tampered})
         return beyond
@@ -97,6 +96,8 @@ def redo(warehouse: Warehouse, name: str, found: Sequence[Tampered]) -> None:
     with warehouse.session() as session:
         session.lock(ACCEPT_LOCK)
         session.lock(f"opsmart.publish.{name}")
+        # Publishing takes off what the tampered rows would come to, which is not what they were added with.
+        set_aside(session, name)
         if any(slice_.altered for slice_ in found):
             _spoil_hashes(session, table)
         for slice_ in found:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from flows.io import embedded_server, metric_cards
 from flows.io.metric_files import Loaded, LoadedCard
-from flows.io.metrics import Components
+from flows.io.metrics import GONE, Components
 from flows.io.warehouse import Session, Warehouse
 from schemas.catalog import DIMENSIONS, FACTS
 from schemas.metric import Card
@@ -274,18 +274,24 @@ def _equal(found: Sequence[float | None], numbers: Sequence[float | None]) -> bo
 def _deliver(session: Session, components: Components, rows: list[Row], random: Random) -> None:
     """Put a fact's rows in, some at a time and some of them first otherwise, with its sums kept up to date."""
     fact, contract = components.fact, FACTS[components.fact].contract
-    dated = [row | dict.fromkeys(components.dates, row["day"]) | {"row_key": n} for n, row in enumerate(rows)]
+    dates = {component.date_column for component in components.each}
+    dated = [row | dict.fromkeys(dates, row["day"]) | {"row_key": n} for n, row in enumerate(rows)]
     measure = next(name for name in ("on_hand_qty", "debit") if name in contract.columns())
     for row in dated:
         row["entry_count"] = 1
-    wrong = [row | {measure: 7} | dict.fromkeys(components.dates, FIRST) for row in dated if random.random() < 0.3]
-    if wrong:
-        components.update(session, _insert(session, fact, contract, wrong), None)
+    wrong = [row | {measure: 7} | dict.fromkeys(dates, FIRST) for row in dated if random.random() < 0.3]
     random.shuffle(dated)
+    batches = [wrong] if wrong else []
     while dated:
-        batch = [dated.pop() for _ in range(min(len(dated), random.randint(1, 10)))]
+        batches.append([dated.pop() for _ in range(min(len(dated), random.randint(1, 10)))])
+    for batch in batches:
         keys = [row["row_key"] for row in batch]
-        gone = session.fetch(
-            f"delete from mart.{fact} where row_key = any($1) returning {', '.join(components.dates)}", keys
+        session.execute(f"drop table if exists pg_temp.{GONE}")
+        session.execute(f"create temporary table {GONE} (like mart.{fact})")
+        session.execute(
+            f"with gone as (delete from mart.{fact} where row_key = any($1) returning *)"
+            f" insert into pg_temp.{GONE} select * from gone",
+            keys,
         )
-        components.update(session, _insert(session, fact, contract, batch), gone)
+        _insert(session, fact, contract, batch)
+        components.update(session, "where held.row_key = any($1)", keys)

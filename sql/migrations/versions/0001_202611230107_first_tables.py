@@ -1,13 +1,13 @@
 """first tables.
 
-Revision: 0001_202611222317, after nothing
+Revision: 0001_202611230107, after nothing
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0001_202611222317"
+revision = "0001_202611230107"
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -3110,6 +3110,13 @@ def upgrade() -> None:
             autoincrement=False,
             nullable=False,
             comment="Sum over the fact's rows of that day and leaf scope",
+        ),
+        sa.Column(
+            "row_count",
+            sa.Integer(),
+            autoincrement=False,
+            nullable=False,
+            comment="Number of rows that it is the sum of",
         ),
         sa.Column(
             "known_to",
