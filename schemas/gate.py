@@ -97,6 +97,15 @@ class Gate(_Model):
         named = [self.arguments[argument] for argument in COLUMN_ARGUMENTS if argument in self.arguments]
         return tuple(dict.fromkeys(name for one in named for name in ([one] if isinstance(one, str) else one)))
 
+    def on(self, names: dict[str, str]) -> Self:
+        """The same gate on other columns: new name by old one."""
+        renamed = {
+            argument: names[value] if isinstance(value, str) else [names[name] for name in value]
+            for argument, value in self.arguments.items()
+            if argument in COLUMN_ARGUMENTS
+        }
+        return self.model_copy(update={"arguments": self.arguments | renamed})
+
     @property
     def parameters(self) -> tuple[str, ...]:
         """Measures that are given to the expectation as arguments."""

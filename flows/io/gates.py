@@ -181,7 +181,7 @@ def judge_extract(
     if not todo.gates:
         return Judgement([], columns)
     rows = staged.lazy()
-    known = pl.LazyFrame([{name: getattr(facts, name) for name in _KNOWN}], schema=_KNOWN)
+    known = pl.DataFrame([{name: getattr(facts, name) for name in _KNOWN}], schema=_KNOWN)
     measured = measure_extract(rows, known, todo, history or History.none())
     frame = measured.frame
     todo = todo.only({name: planned for name, planned in todo.gates.items() if _has_something(planned.gate, frame)})
@@ -248,7 +248,8 @@ def _judge(frame: pl.DataFrame, rows: pl.LazyFrame, todo: Plan, *, by_subject: b
     on_rows = [gate for gate in todo.gates.values() if not _is_measured(gate, frame)]
     columns = _columns(on_measures)
     given = {} if by_subject else {name: frame[name][0] for one in todo.gates.values() for name in one.gate.parameters}
-    verdicts = run(frame.select(SUBJECT, *columns), on_measures, by_subject=by_subject, parameters=given)
+    measures = frame.select(SUBJECT, *columns)
+    verdicts = run(measures, on_measures, by_subject=by_subject, are_measures=True, parameters=given)
     for gate in on_measures:
         verdicts[gate.gate.name] = _unknown_fails(verdicts[gate.gate.name], gate.gate, frame)
     if on_rows:

@@ -1,7 +1,8 @@
 """Great Expectations, kept quiet: imported late and once, run on small frames under one lock.
 
 Measured with 1.24: the import takes 3 to 5 s; a gate 3.5 ms as BOOLEAN_ONLY and 7 ms as COMPLETE, whatever the frame's
-size up to 20,000 rows. So every gate is asked for yes or no first, and only those that said no are asked for rows.
+size up to 20,000 rows. So every gate is asked for yes or no first, and only those that said no are asked for rows; and
+of measures, most of which are the same in every extract and slice, each value is asked about once.
 """
 
 import logging
@@ -10,7 +11,7 @@ import threading
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from types import MappingProxyType
 from typing import Any
@@ -20,12 +21,28 @@ import polars as pl
 from flows.io.gates_files import PlannedGate
 from flows.io.gates_measures import SUBJECT
 from schemas.errors import GateError
-from schemas.gate import PARAMETER, Gate
+from schemas.gate import COLUMN_ARGUMENTS, PARAMETER, Gate, is_parameter
 
 SMALL = 10_000
 """Rows of a frame that may be kept until the next one comes."""
 
+ANSWERS_KEPT = 50_000
+
+_SAYS_THE_SAME_OF_A_VALUE = frozenset(
+    {
+        "expect_column_values_to_be_in_set",
+        "expect_column_values_to_be_between",
+        "expect_column_pair_values_a_to_be_greater_than_b",
+    }
+)
+"""Expectations that look at each value by itself; not all do whose names begin so (…_to_be_unique)."""
+
+_Question = tuple[str, tuple[object, ...]]
+"""An expectation with its arguments and the types of its columns; and the values there."""
+
 _lock = threading.RLock()
+_answers: dict[_Question, bool] = {}
+"""Whether values are unexpected, as Great Expectations said before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +51,14 @@ class Verdict:
 
     failing: Mapping[int, int]
     observed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _NewOfKind:
+    """Values that nobody has asked about, in the order of their coming, and a gate that asks."""
+
+    planned: PlannedGate
+    values: dict[tuple[object, ...], None] = field(default_factory=dict)
 
 
 def preload() -> threading.Thread:
@@ -80,27 +105,104 @@ def run(
     gates: Sequence[PlannedGate],
     *,
     by_subject: bool,
+    are_measures: bool = False,
     parameters: Mapping[str, object] = MappingProxyType({}),
 ) -> dict[str, Verdict]:
     """Judge `frame`, by gate name; `parameters` are the values of arguments that are given now.
 
-    `frame` holds `_subject` and the columns that the gates name. With `by_subject` every gate must say which subjects
-    fail, so only expectations on values are allowed; otherwise the frame is one subject, 0, and any will do.
+    `frame` holds `_subject` and the columns that the gates name; of measures it has one row per subject. With
+    `by_subject` every gate must say which subjects fail, so only expectations on values are allowed; otherwise the
+    frame is one subject, 0, and any will do.
     Raises GateError when an expectation is unknown, has other arguments, or cannot be evaluated.
     """
     if not gates:
         return {}
     with _lock:  # a batch is found by data source and asset alone: threads would get each other's
         import_great_expectations()
-        asked = {gate.gate.name: gate for gate in gates}
-        batch = _batch(frame)
-        said = _validate(batch, gates, "BOOLEAN_ONLY", by_subject=by_subject, parameters=parameters)
-        noes = [asked[name] for name, result in said.items() if not result["success"]]
-        wanted = {"result_format": "COMPLETE", "unexpected_index_column_names": [SUBJECT]} if by_subject else "BASIC"
-        details = _validate(batch, noes, wanted, by_subject=by_subject, parameters=parameters) if noes else {}
+        how = _How(by_subject, parameters)
+        once = [gate for gate in gates if are_measures and _is_of_one_value(gate.gate)]
+        verdicts = _asked_once(frame, once, how)
+        if rest := [gate for gate in gates if gate.gate.name not in verdicts]:
+            verdicts |= _asked(frame, rest, how, which=by_subject)
         if frame.height > SMALL:
             _batch(frame.clear())  # Great Expectations keeps the last batch; let it go of the rows
-    return {name: _verdict(details[name], by_subject=by_subject) if name in details else Verdict({}) for name in asked}
+    return verdicts
+
+
+@dataclass(frozen=True, slots=True)
+class _How:
+    """How gates are asked: whether each must be able to tell subjects apart, and the values that are given now."""
+
+    by_subject: bool
+    parameters: Mapping[str, object]
+
+
+def _asked(frame: pl.DataFrame, gates: Sequence[PlannedGate], how: _How, *, which: bool) -> dict[str, Verdict]:
+    """Verdicts on a frame; with `which` they say which of its subjects fail."""
+    asked = {gate.gate.name: gate for gate in gates}
+    batch = _batch(frame)
+    said = _validate(batch, gates, "BOOLEAN_ONLY", how)
+    noes = [asked[name] for name, result in said.items() if not result["success"]]
+    wanted = {"result_format": "COMPLETE", "unexpected_index_column_names": [SUBJECT]} if which else "BASIC"
+    details = _validate(batch, noes, wanted, how) if noes else {}
+    return {name: _verdict(details[name], which=which) if name in details else Verdict({}) for name in asked}
+
+
+def _asked_once(frame: pl.DataFrame, gates: Sequence[PlannedGate], how: _How) -> dict[str, Verdict]:
+    """Verdicts on measures. What the same expectation was asked of the same values before is not asked again."""
+    if len(_answers) > ANSWERS_KEPT:
+        _answers.clear()
+    columns = {name: frame[name].to_list() for gate in gates for name in gate.gate.columns}
+    questions = {gate.gate.name: _questions(frame.schema, columns, gate.gate, how.parameters) for gate in gates}
+    new: dict[str, _NewOfKind] = {}
+    for gate in gates:
+        for kind, values in questions[gate.gate.name]:
+            if (kind, values) not in _answers:
+                new.setdefault(kind, _NewOfKind(gate)).values[values] = None
+    if new:
+        _answers.update(_answered(new, frame.schema, how))
+    return {
+        name: Verdict({subject: 1 for subject, one in zip(frame[SUBJECT], asked, strict=True) if _answers[one]})
+        for name, asked in questions.items()
+    }
+
+
+def _questions(
+    types: Mapping[str, pl.DataType],
+    columns: Mapping[str, Sequence[object]],
+    gate: Gate,
+    parameters: Mapping[str, object],
+) -> list[_Question]:
+    """What a gate asks of each row."""
+    given = {
+        name: parameters.get(value[PARAMETER]) if is_parameter(value) else value
+        for name, value in gate.arguments.items()
+        if name not in COLUMN_ARGUMENTS
+    }
+    kind = f"{gate.expectation} {given} {[types[name] for name in gate.columns]}"
+    return [(kind, values) for values in zip(*(columns[name] for name in gate.columns), strict=True)]
+
+
+def _answered(new: Mapping[str, _NewOfKind], types: Mapping[str, pl.DataType], how: _How) -> dict[_Question, bool]:
+    """What Great Expectations says to new questions. All are asked in one batch, those of a kind below each other."""
+    height = max(len(one.values) for one in new.values())
+    beside, gates = [pl.DataFrame({SUBJECT: range(height)})], []
+    for number, one in enumerate(new.values()):
+        names = {name: f"{number} {name}" for name in one.planned.gate.columns}
+        # Filled up with repetitions, for NULL would change types.
+        rows = [*one.values, *[next(iter(one.values))] * (height - len(one.values))]
+        beside.append(pl.DataFrame(rows, {other: types[name] for name, other in names.items()}, orient="row"))
+        gates.append(replace(one.planned, gate=one.planned.gate.on(names)))
+    said = _asked(pl.concat(beside, how="horizontal"), gates, how, which=True)
+    return {
+        (kind, values): row in said[one.planned.gate.name].failing
+        for kind, one in new.items()
+        for row, values in enumerate(one.values)
+    }
+
+
+def _is_of_one_value(gate: Gate) -> bool:
+    return gate.expectation in _SAYS_THE_SAME_OF_A_VALUE and "mostly" not in gate.arguments
 
 
 def expectation(planned: PlannedGate, *, by_subject: bool) -> Any:
@@ -158,21 +260,15 @@ def _definition() -> Any:
     return source.add_dataframe_asset("judged").add_batch_definition_whole_dataframe("all")
 
 
-def _validate(
-    batch: Any,
-    gates: Sequence[PlannedGate],
-    result_format: object,
-    *,
-    by_subject: bool,
-    parameters: Mapping[str, object],
-) -> dict[str, Any]:
+def _validate(batch: Any, gates: Sequence[PlannedGate], result_format: object, how: _How) -> dict[str, Any]:
     """Results by gate name (they come in any order)."""
     suite = _imported().ExpectationSuite(
-        name="judged", expectations=[expectation(gate, by_subject=by_subject) for gate in gates]
+        name="judged", expectations=[expectation(gate, by_subject=how.by_subject) for gate in gates]
     )
     where = {gate.gate.name: gate.where for gate in gates}
+    said = batch.validate(suite, result_format=result_format, expectation_parameters=dict(how.parameters))
     results = {}
-    for result in batch.validate(suite, result_format=result_format, expectation_parameters=dict(parameters)).results:
+    for result in said.results:
         name = result.expectation_config.meta["gate"]
         if message := _raised(result.exception_info):
             raise GateError(f"Gate {name!r} could not be evaluated: {message}", where=where[name])
@@ -187,9 +283,9 @@ def _raised(info: Mapping[str, Any]) -> str:
     return "; ".join(sorted({_raised(one) for one in info.values()} - {""}))
 
 
-def _verdict(result: Any, *, by_subject: bool) -> Verdict:
+def _verdict(result: Any, *, which: bool) -> Verdict:
     details = result["result"]
-    if by_subject:
+    if which:
         return Verdict(Counter(int(row[SUBJECT]) for row in details["unexpected_index_list"]))
     if "observed_value" in details:
         return Verdict({0: 1}, str(details["observed_value"]))

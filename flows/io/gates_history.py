@@ -6,6 +6,7 @@ A delivery is compared once, when it is judged; what it measured is kept unless 
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cache, cached_property
 
 import polars as pl
 
@@ -27,7 +28,7 @@ MEASURED: dict[str, pl.DataType] = {"measure": pl.String(), "part": pl.String(),
 """Columns of what a delivery measured; `part` is '' for what is measured of the whole."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class History:
     """What earlier deliveries of a dataset measured.
 
@@ -56,12 +57,17 @@ class History:
             said |= {"least": values.min(), "most": values.max()}  # type: ignore[dict-item]
         return {f"{measure}_{name}": value for name, value in (said | {"days": float(values.len())}).items()}
 
+    @cached_property
+    def _parts(self) -> pl.DataFrame:
+        return (
+            self.rows.sort("place")
+            .group_by("measure", "part")
+            .agg(most=pl.col("value").max(), before=pl.col("value").first(), times=(pl.col("place") <= LAST).sum())
+        )
+
     def of_parts(self, measure: str) -> pl.DataFrame:
         """part, most, before (its newest value) and times (how many of the last deliveries had it), per part known."""
-        rows = self.rows.filter(pl.col("measure") == measure).sort("place")
-        return rows.group_by("part").agg(
-            most=pl.col("value").max(), before=pl.col("value").first(), times=(pl.col("place") <= LAST).sum()
-        )
+        return self._parts.filter(pl.col("measure") == measure).drop("measure")
 
     def columns(self) -> set[str]:
         """Columns of the newest earlier delivery, as `table.column`."""
@@ -75,13 +81,16 @@ def kinds_of_days(days: Iterable[date], calendar: str | None) -> list[str]:
     A holiday of the calendar (a country, and perhaps a part of it, as in DE-HB), a month's end (its last day, or its
     last working day), else its weekday.
     """
-    free: Container[date] = ()
-    if calendar is not None:
-        import holidays
-
-        country, _, subdivision = calendar.partition("-")
-        free = holidays.country_holidays(country, subdiv=subdivision or None)
+    free: Container[date] = () if calendar is None else _holidays(calendar)
     return [_kind(day, free) for day in days]
+
+
+@cache
+def _holidays(calendar: str) -> Container[date]:
+    import holidays
+
+    country, _, subdivision = calendar.partition("-")
+    return holidays.country_holidays(country, subdiv=subdivision or None)
 
 
 def _kind(day: date, free: Container[date]) -> str:
@@ -102,24 +111,39 @@ def compared(name: str, parts: Parts, now: pl.DataFrame, history: History) -> di
     )
     if now.height > parts.at_most or history.deliveries < ENOUGH:
         return said
-    before = history.of_parts(name)
     last = min(LAST, history.deliveries)
-    said[f"{name}_new"] = _names(now.join(before, on="part", how="anti"))
-    said[f"{name}_missing"] = _names(before.filter(pl.col("times") == last).join(now, on="part", how="anti"))
-    both = now.join(before, on="part").with_columns(
-        rise=pl.col("value") - pl.col("most"),
-        factor=pl.when(pl.col("value").sign() == pl.col("before").sign()).then(
-            pl.max_horizontal(pl.col("value") / pl.col("before"), pl.col("before") / pl.col("value"))
-        ),
+    both = (
+        now.lazy()
+        .join(history.of_parts(name).lazy(), on="part", how="full", coalesce=True)
+        .with_columns(
+            rise=pl.col("value") - pl.col("most"),
+            factor=pl.when(pl.col("value").sign() == pl.col("before").sign()).then(
+                pl.max_horizontal(pl.col("value") / pl.col("before"), pl.col("before") / pl.col("value"))
+            ),
+        )
     )
-    for kind, other in (("rise", "most"), ("factor", "before")):
-        worst = both.filter(pl.col(kind).is_finite()).sort(kind, "part", descending=[True, False]).head(1)
-        for row in worst.iter_rows(named=True):
+    is_new, is_missing = pl.col("times").is_null(), pl.col("value").is_null() & (pl.col("times") == last)
+    found = both.select(
+        new=pl.col("part").filter(is_new).implode(),
+        missing=pl.col("part").filter(is_missing).implode(),
+        rise=_worst("rise", "most"),
+        factor=_worst("factor", "before"),
+    ).collect()
+    said[f"{name}_new"], said[f"{name}_missing"] = _names(found["new"][0]), _names(found["missing"][0])
+    for kind in ("rise", "factor"):
+        if row := found[kind][0]:
             said |= {
                 f"{name}_{kind}": row[kind],
-                f"{name}_{kind}_at": f"{row['part']}: {row['value']:g} after {row[other]:g}",
+                f"{name}_{kind}_at": f"{row['part']}: {row['value']:g} after {row['other']:g}",
             }
     return said
+
+
+def _worst(kind: str, other: str) -> pl.Expr:
+    """The part with the greatest value of `kind`, the first of those by name; NULL if none has one."""
+    has_one = pl.col(kind).is_finite()
+    row = pl.struct(kind, "part", "value", other=pl.col(other)).filter(has_one)
+    return row.sort_by(pl.col(kind).filter(has_one), pl.col("part").filter(has_one), descending=[True, False]).first()
 
 
 def to_keep(name: str, parts: Parts, now: pl.DataFrame, history: History) -> pl.DataFrame:
@@ -142,7 +166,7 @@ def measured_columns(columns: Iterable[str]) -> pl.DataFrame:
     return pl.DataFrame([("columns", name, 1.0) for name in sorted(columns)], MEASURED, orient="row")
 
 
-def _names(parts: pl.DataFrame) -> str:
-    names = parts["part"].sort().to_list()
+def _names(parts: pl.Series) -> str:
+    names = parts.sort().to_list()
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more

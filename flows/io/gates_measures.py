@@ -1,7 +1,7 @@
 """What gates look at: one row per extract or slice, computed by Polars in one pass, exactly."""
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -32,60 +32,67 @@ class MeasuredExtract:
     kept: pl.DataFrame
 
 
-def measure_extract(rows: pl.LazyFrame, known: pl.LazyFrame, plan: Plan, history: History) -> MeasuredExtract:
+def measure_extract(rows: pl.LazyFrame, known: pl.DataFrame, plan: Plan, history: History) -> MeasuredExtract:
     """Measure an extract: `rows` are its good rows, `known` (one row) is what is known of it beside them."""
-    measured = rows.select(*_expressions(plan.measures, rows.collect_schema()))
-    frame = _computed(pl.concat([measured, known], how="horizontal"), plan)
+    columns = rows.collect_schema()
+    queries = [rows.select(*_expressions(plan.measures, columns))]
+    queries += [_of_parts(rows, columns, parts, where) for parts, where in plan.parts.values()]
+    queries += [_of_groups(rows, columns, groups, where) for groups, where in plan.groups.values()]
+    measured, *found = _run(queries, plan)
+    frame = pl.concat([measured, known], how="horizontal")
     values: dict[str, float | str | None] = {}
-    kept = []
+    kept = [pl.DataFrame(schema=MEASURED)]
     for name, (days, where) in plan.history.items():
         if name not in frame.columns:
             raise GateError(f"{name!r} is compared with earlier deliveries and is not measured", where=where)
         values |= history.usual(name, days)
         kept.append(pl.DataFrame({"measure": name, "part": "", "value": frame[name]}, MEASURED).drop_nulls())
-    for name, (parts, where) in plan.parts.items():
-        now = _of_parts(rows, parts, where)
+    for (name, (parts, _)), one in zip(plan.parts.items(), found, strict=False):
+        now = _as_parts(one, parts)
         values |= compared(name, parts, now, history)
         kept.append(to_keep(name, parts, now, history))
-    for name, (groups, where) in plan.groups.items():
-        values |= _counted(rows, name, groups, where)
+    for (name, (groups, _)), one in zip(plan.groups.items(), found[len(plan.parts) :], strict=True):
+        values |= _counted(one, name, groups)
     compared_with = pl.DataFrame([values], {name: _kind_of(name) for name in values}) if values else pl.DataFrame()
     frame = pl.concat([frame, compared_with], how="horizontal")
-    return MeasuredExtract(_collected(frame.lazy(), plan), pl.concat([pl.DataFrame(schema=MEASURED), *kept]))
+    return MeasuredExtract(_collected(frame.lazy(), plan), pl.concat(kept))
 
 
 def _kind_of(name: str) -> pl.DataType:
     return pl.String() if name.endswith(("_new", "_missing", "_at", "_named")) else pl.Float64()
 
 
-def _of_parts(rows: pl.LazyFrame, parts: Parts, where: str) -> pl.DataFrame:
-    """part and value of each part of an extract."""
-    columns = rows.collect_schema()
-    value = pl.col("value").cast(pl.Float64)
+def _of_parts(rows: pl.LazyFrame, columns: Iterable[str], parts: Parts, where: str) -> pl.LazyFrame:
+    """The query for the value of each part of an extract: a row per part, or one row with a column per part."""
     if parts.each is not None:
-        names = [name.strip() for name in parts.each.split(",")]
-        measures = {name: (parts.measure.replace("{column}", name), where) for name in names}
-        one = _run(rows.select(_expressions(measures, columns)), where)
-        wide = pl.DataFrame({"part": names, "value": [one[name][0] for name in names]}, strict=False)
-        return wide.select("part", value).drop_nulls()
+        measures = {name: (parts.measure.replace("{column}", name), where) for name in _each(parts.each)}
+        return rows.select(_expressions(measures, columns))
     by, measure = _expressions({"part": (str(parts.by), where), "value": (parts.measure, where)}, columns)
     # One more than there may be tells that there are too many.
-    found = rows.group_by(by.cast(pl.String)).agg(measure).select("part", value).drop_nulls()
-    return _run(found.head(parts.at_most + 1), where)
+    return rows.group_by(by.cast(pl.String)).agg(measure).select("part", "value").drop_nulls().head(parts.at_most + 1)
 
 
-def _counted(rows: pl.LazyFrame, name: str, groups: Groups, where: str) -> dict[str, float | str | None]:
-    having = _expressions({"_having": (groups.having, where)}, rows.collect_schema())
-    found = _run(rows.group_by(groups.by).agg(having).filter("_having").select(groups.by), where)
+def _each(names: str) -> list[str]:
+    return [name.strip() for name in names.split(",")]
+
+
+def _as_parts(found: pl.DataFrame, parts: Parts) -> pl.DataFrame:
+    """part and value of each part."""
+    if parts.each is not None:
+        names = _each(parts.each)
+        found = pl.DataFrame({"part": names, "value": [found[name][0] for name in names]}, strict=False).drop_nulls()
+    return found.select("part", pl.col("value").cast(pl.Float64))
+
+
+def _of_groups(rows: pl.LazyFrame, columns: Iterable[str], groups: Groups, where: str) -> pl.LazyFrame:
+    """The query for the groups that are counted."""
+    having = _expressions({"_having": (groups.having, where)}, columns)
+    return rows.group_by(groups.by).agg(having).filter("_having").select(groups.by)
+
+
+def _counted(found: pl.DataFrame, name: str, groups: Groups) -> dict[str, float | str | None]:
     first = found.sort(groups.by).head(NAMED)
     return {name: float(found.height), f"{name}_named": ", ".join(" ".join(map(str, row)) for row in first.iter_rows())}
-
-
-def _run(frame: pl.LazyFrame, where: str) -> pl.DataFrame:
-    try:
-        return frame.collect(engine="streaming")
-    except (pl.exceptions.ComputeError, pl.exceptions.SchemaError, pl.exceptions.InvalidOperationError) as error:
-        raise GateError(f"A measure cannot be computed: {error}", where=where, remedy="Mind types (cast)") from error
 
 
 def measure_slices(
@@ -137,13 +144,19 @@ def _collected(frame: pl.LazyFrame, plan: Plan) -> pl.DataFrame:
 
 
 def _computed(frame: pl.LazyFrame, plan: Plan) -> pl.DataFrame:
+    return _run([frame], plan)[0]
+
+
+def _run(queries: Sequence[pl.LazyFrame], plan: Plan) -> list[pl.DataFrame]:
+    """What the plan's queries come to. They share no intermediate result: it would be a copy of the rows."""
     try:
-        return frame.collect()
+        return pl.collect_all(queries, engine="streaming", optimizations=pl.QueryOptFlags(comm_subplan_elim=False))
     except (pl.exceptions.ComputeError, pl.exceptions.SchemaError, pl.exceptions.InvalidOperationError) as error:
         measures = (*plan.measures.values(), *plan.driving.values(), *plan.derived.values())
+        others = (*plan.parts.values(), *plan.groups.values())
         raise GateError(
             f"A measure cannot be computed: {error}",
-            where=", ".join(dict.fromkeys(where for _, where in measures)),
+            where=", ".join(dict.fromkeys(where for _, where in (*measures, *others))),
             remedy="Mind types (cast) and division by zero (nullif)",
         ) from error
 

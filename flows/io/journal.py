@@ -1,7 +1,8 @@
 """What a run leaves on the record: itself, and what the gates said."""
 
+import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import polars as pl
@@ -10,25 +11,27 @@ from flows.io.gates import GateResult
 from flows.io.steady import steady
 from flows.io.warehouse import Session, Warehouse
 
-_RESULT: dict[str, pl.DataType] = {
-    "gate": pl.String(),
-    "subject": pl.String(),
-    "judged": pl.String(),
-    "source": pl.String(),
-    "day": pl.Date(),
-    "until": pl.Date(),
-    "extract_id": pl.Int64(),
-    "severity": pl.String(),
-    "status": pl.String(),
-    "value": pl.Float64(),
-    "observed": pl.String(),
-    "expected": pl.String(),
-    "checked_at": pl.Datetime("us", "UTC"),
+_RESULT = {
+    "gate": "text",
+    "subject": "text",
+    "judged": "text",
+    "source": "text",
+    "day": "date",
+    "until": "date",
+    "extract_id": "bigint",
+    "severity": "text",
+    "status": "text",
+    "value": "float8",
+    "observed": "text",
+    "expected": "text",
+    "checked_at": "timestamptz",
 }
 
+# As JSON: a temporary table would take four statements more, for each of hundreds of deliveries.
 _NOTE = f"""
 insert into ops.gate_result (run_id, {", ".join(_RESULT)})
-select distinct on (gate, subject) $1, {", ".join(_RESULT)} from pg_temp.said
+select distinct on (gate, subject) $1, {", ".join(_RESULT)}
+from jsonb_to_recordset($2::text::jsonb) as said ({", ".join(f"{name} {kind}" for name, kind in _RESULT.items())})
 on conflict (run_id, gate, subject) do update set
     severity = excluded.severity, status = excluded.status, value = excluded.value, observed = excluded.observed,
     expected = excluded.expected, checked_at = excluded.checked_at
@@ -54,9 +57,9 @@ class Journal:
         with self._lock:
             return dict(self._counts)
 
-    def note(self, results: Sequence[GateResult]) -> None:
-        """Keep what gates said."""
-        if not results:
+    def note(self, results: Sequence[GateResult], also: Callable[[Session], None] | None = None) -> None:
+        """Keep what gates said; `also` is done in the same transaction."""
+        if not results and also is None:
             return
         with self._lock:
             for result in results:
@@ -64,9 +67,10 @@ class Journal:
                 if result.status != "passed" and len(self.findings) < FINDINGS:
                     self.findings.append((result.gate, str(result.subject), result.status, result.observed))
         with self._warehouse.session() as session:
-            session.load_temporary(pl.DataFrame([_row(result) for result in results], _RESULT), "said")
             # A task that is tried again judges again; the last word counts.
-            session.execute(_NOTE, self.run_id)
+            session.execute(_NOTE, self.run_id, json.dumps([_row(result) for result in results], default=str))
+            if also is not None:
+                also(session)
             session.commit()
 
     @steady
@@ -98,12 +102,9 @@ def has_measured(session: Session, extract_id: int) -> bool:
     return bool(session.value("select 1 from ops.extract_measure where extract_id = $1 limit 1", extract_id))
 
 
-def keep_measured(warehouse: Warehouse, extract_id: int, measured: pl.DataFrame) -> None:
-    """Keep what a delivery measured (gates_history.MEASURED), in place of what it did in an earlier try."""
-    with warehouse.session() as session:
-        session.execute("delete from ops.extract_measure where extract_id = $1", extract_id)
-        session.copy(measured.with_columns(extract_id=pl.lit(extract_id, pl.Int64)), "extract_measure", schema="ops")
-        session.commit()
+def keep_measured(session: Session, extract_id: int, measured: pl.DataFrame) -> None:
+    """Keep what a delivery measured (gates_history.MEASURED), which it does once."""
+    session.copy(measured.with_columns(extract_id=pl.lit(extract_id, pl.Int64)), "extract_measure", schema="ops")
 
 
 def _row(result: GateResult) -> dict[str, object]:

@@ -32,7 +32,9 @@ ranked as (
 select measure, part, value, place, as_of
 from ranked
 inner join ops.extract_measure using (extract_id)
-where place <= $3 and (part = '' or place <= $4) or measure = any($5)
+where
+    measure = any($5)
+    or case when measure = 'columns' then place = 1 else place <= $3 and (part = '' or place <= $4) end
 """
 
 _SAME_BYTES = """

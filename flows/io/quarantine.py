@@ -33,6 +33,11 @@ LAKE_SCHEMA: dict[str, pl.DataType] = {
     "quarantined_at": _INSTANT,
     "replayed_at": _INSTANT,
 }
+_HAD = """
+select
+    exists(select from ops.quarantine_count where extract_id = $1)
+    or exists(select from ops.correction where extract_id = $1)
+"""
 _ATTEMPTS = 20
 _writing = threading.Lock()
 
@@ -44,9 +49,11 @@ def keep(warehouse: Warehouse, lake: Lake, extract: Extract, staged: Staged, now
         LakeError: The lake cannot be written.
     """
     with warehouse.session() as session:
-        had = session.fetch("select 1 from ops.quarantine_count where extract_id = $1", extract.extract_id).height
+        had = session.value(_HAD, extract.extract_id)
     if had or staged.quarantined.height:
         _replace(lake, extract, _as_filed(staged.quarantined, extract, now))
+    elif not staged.corrections:
+        return
     with warehouse.session() as session:
         for table in ("quarantined_row", "quarantine_count"):
             session.execute(f"delete from ops.{table} where extract_id = $1", extract.extract_id)

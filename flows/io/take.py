@@ -84,8 +84,7 @@ class Taker:
         try:
             with self.staging:
                 staged = self._stage(delivery, extract, folder)
-                is_released = self._is_released(extract)
-                failed = self._judge(delivery, extract, staged, is_released=is_released)
+                failed, is_released = self._judge(delivery, extract, staged)
             counts = staged.counts
             taken = _counted(taken, counts)
             quarantine.keep(self.warehouse, self.lake, extract, staged, datetime.now(UTC))
@@ -152,9 +151,10 @@ class Taker:
         dataset = DATASETS[extract.dataset]
         return stage(delivery, self.source, dataset, folder, extract_id=extract.extract_id, pseudonym=self.pseudonym)
 
-    def _judge(self, delivery: Delivery, extract: Extract, staged: Staged, *, is_released: bool) -> str:
-        """What the gates hold against the delivery; '' if nothing."""
+    def _judge(self, delivery: Delivery, extract: Extract, staged: Staged) -> tuple[str, bool]:
+        """What the gates hold against the delivery, '' if nothing; and whether somebody lets it pass all the same."""
         with self.warehouse.session() as session:
+            is_released = ledger.is_released(session, extract)
             history = history_of(session, self.source, extract)
             facts = facts_of(session, self.source, delivery, extract, staged, history)
             is_decided = has_measured(session, extract.extract_id)
@@ -167,11 +167,11 @@ class Taker:
             history=history,
             severity=partial(self._severity, extract, is_decided=is_decided),
         )
-        self.journal.note(judgement.results)
         failed = [result for result in judgement.results if result.status == "failed"]
-        if (is_released or not failed) and not is_decided:
-            keep_measured(self.warehouse, extract.extract_id, judgement.kept)
-        return _told(failed, delivery, extract) if failed else ""
+        is_kept = (is_released or not failed) and not is_decided
+        keep = partial(keep_measured, extract_id=extract.extract_id, measured=judgement.kept) if is_kept else None
+        self.journal.note(judgement.results, keep)
+        return _told(failed, delivery, extract) if failed else "", is_released
 
     def _severity(self, extract: Extract, gate: Gate, *, is_decided: bool) -> Severity | None:
         """What a gate is worth. What history says is decided once: the next try may find another history."""

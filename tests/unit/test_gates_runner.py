@@ -10,7 +10,7 @@ from textwrap import dedent
 import polars as pl
 import pytest
 
-from flows.io import gates, gates_files
+from flows.io import gates, gates_engine, gates_files
 from flows.io.gates_engine import expectation
 from schemas.catalog import DATASETS, FACTS
 from schemas.contract import FactContract
@@ -195,6 +195,28 @@ def test_threads_get_their_own_results(folder):
     with ThreadPoolExecutor(4) as pool:
         said = list(pool.map(status, range(21)))
     assert said == [("passed" if n <= 10 else "failed", f"m = {n}") for n in range(21)]
+
+
+def test_a_value_is_asked_about_once(folder, monkeypatch):
+    asked = []
+    validate = gates_engine._validate
+
+    def counted(batch, planned, *how):
+        asked.append(len(planned))
+        return validate(batch, planned, *how)
+
+    monkeypatch.setattr(gates_engine, "_validate", counted)
+    monkeypatch.setattr(gates_engine, "_answers", {})
+    where = folder(
+        "extracts", "expect_column_values_to_be_between", "{column: m, max_value: 10}", "measures: {m: max(n)}"
+    )
+    staged = STAGED.with_columns(n=pl.lit(11))
+    said = [judged(where, staged.with_columns(n=pl.lit(n, dtype)))["looked_at"][0] for n, dtype in (
+        (11, pl.Int64), (11, pl.Int64), (11, pl.Float64), (9, pl.Int64), (11, pl.Int64),
+    )]  # fmt: skip
+    assert said == ["failed", "failed", "failed", "passed", "failed"]
+    # `first` looks at rows each time; a value that fails is asked about twice: whether, and which.
+    assert len(asked) == 5 + 2 + 2 + 1
 
 
 def run(script, **environment):
