@@ -59,6 +59,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         running = embedded_server.ensure_running(settings)
         with psycopg.connect(running.url("admin", "postgres"), autocommit=True) as connection:
             connection.execute(_create_database(TEMPLATE, "template0"))
+            # Nothing here is to survive this machine, and no commit need wait for its disk.
+            connection.execute("alter system set fsync = off")
+            connection.execute("select pg_reload_conf()")
         migrate(running.url("loader", TEMPLATE))
         yield running
     finally:
@@ -66,11 +69,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @contextmanager
-def fresh_database(server: Server) -> Iterator[str]:
-    """A libpq URL of opsmart_loader to a fresh, migrated, empty database; gone afterwards."""
+def fresh_database(server: Server, template: str = TEMPLATE) -> Iterator[str]:
+    """A libpq URL of opsmart_loader to a fresh, migrated, empty database, or a copy of `template`; gone afterwards."""
     name = f"test_{next(_numbers)}"
     with psycopg.connect(server.url("admin", "postgres"), autocommit=True) as connection:
-        connection.execute(_create_database(name, TEMPLATE))
+        connection.execute(_create_database(name, template))
         # a database's own rights are not copied from its template
         connection.execute(sql.SQL("revoke temporary on database {} from public").format(sql.Identifier(name)))
         try:

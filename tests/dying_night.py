@@ -1,4 +1,4 @@
-"""Nights in processes of their own, which may be killed: at a chosen point, or whenever somebody likes.
+"""Nights and backfills in processes of their own, which may be killed: at a chosen point, or at any time.
 
 The processes come from a server that has imported everything: a night in a new interpreter would be mostly imports.
 """
@@ -17,7 +17,7 @@ from flows.io.span import Span
 from flows.pipeline import Pipeline
 from flows.settings import load_settings
 from schemas.catalog import FACTS
-from tests.night import run_night
+from tests.night import run_night, run_span
 from tests.shop import Shop
 
 LIMIT_S = 240
@@ -79,6 +79,22 @@ def _rebuilds(values: dict[str, Any], times: int) -> None:
             pipe.build(fact)
 
 
+def _backfill(values: dict[str, Any], span: Span, chunks: int) -> None:
+    """Of one row a chunk; the end comes when so many have been published."""
+    build.CHUNK_ROWS = 1
+    record, left = publish._record, chunks
+
+    def record_or_die(*arguments: Any) -> None:
+        nonlocal left
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        left -= 1
+        record(*arguments)
+
+    publish._record = record_or_die
+    run_span(load_settings(**values | {"sources": tuple(values["sources"])}), span, everything=True)
+
+
 def night_beside(shop: Shop, point: str | None = None) -> ForkServerProcess:
     """Begin a night in a process of its own, which ends by SIGKILL at a point, if one is given."""
     return _beside(_night, shop.as_values(), point)
@@ -87,6 +103,11 @@ def night_beside(shop: Shop, point: str | None = None) -> ForkServerProcess:
 def rebuilds_beside(shop: Shop, times: int) -> ForkServerProcess:
     """Build every slice there is again, so many times, in a process of its own."""
     return _beside(_rebuilds, shop.as_values(), times)
+
+
+def backfill_beside(shop: Shop, span: Span, chunks: int) -> ForkServerProcess:
+    """Begin a backfill of all that a span has, in a process of its own, which ends by SIGKILL after so many chunks."""
+    return _beside(_backfill, shop.as_values(), span, chunks)
 
 
 def _beside(work: Callable[..., None], *arguments: object) -> ForkServerProcess:

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from flows import startup
+from flows.io import embedded_server
+from flows.io.embedded_server import Role
 from flows.settings import Settings, child_environment, load_settings
 
 COMMAND_LIMIT_S = 240
@@ -46,6 +49,11 @@ class Home:
 
     def json(self, *arguments: str) -> Any:
         return json.loads(self.opsmart(*arguments, "--json"))
+
+    def fetch(self, query: str, role: Role = "loader") -> list[tuple[Any, ...]]:
+        """Rows of a query to the warehouse, or with the role `prefect` to Prefect's database."""
+        with psycopg.connect(embedded_server.ensure_running(self.settings).url(role)) as connection:
+            return connection.execute(query).fetchall()
 
     def prefect(self, *arguments: str) -> str:
         """Runs `prefect …` in the project's folder against this home's server."""

@@ -5,15 +5,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-import psycopg
 import pytest
 
 from flows import startup
 from flows.io import embedded_server
 from flows.settings import Settings
+from samples import write_sample
 from tests.flows.conftest import COMMAND_LIMIT_S, Home
-
-SAMPLE = ("--days", "3", "--scale", "0.1")
 
 
 @pytest.fixture
@@ -21,7 +19,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """A home with servers, and a few days of the sample company."""
     home = Home(tmp_path_factory.mktemp("restarted") / "home")
     try:
-        home.opsmart("sample", "write", *SAMPLE)
+        write_sample(home.settings.landing, days=2, scale=0.1)
         home.opsmart("warehouse", "up")
         yield home
     finally:
@@ -42,9 +40,7 @@ def _restart_prefect(settings: Settings) -> None:
 
 
 def _count(home: Home, query: str) -> int:
-    with psycopg.connect(embedded_server.ensure_running(home.settings).url("loader")) as connection:
-        row = connection.execute(query).fetchone()
-    return int(row[0]) if row else 0
+    return int(home.fetch(query)[0][0])
 
 
 def _wait_until(is_so: Callable[[], bool], night: subprocess.Popen[str]) -> None:

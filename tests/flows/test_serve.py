@@ -31,28 +31,20 @@ from tests.flows.conftest import Home
 LIMIT_S = 120
 
 
-@pytest.fixture(scope="module")
-def kept_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """A home for all tests: making one takes longer than most of them."""
-    return Home(tmp_path_factory.mktemp("served") / "home")
-
-
 @pytest.fixture
-def home(kept_home: Home) -> Iterator[Home]:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """A home with nothing running; whatever a failing test leaves is stopped."""
-    yield kept_home
-    startup.stop(kept_home.settings)
+    home = Home(tmp_path_factory.mktemp("served") / "home")
+    yield home
+    startup.stop(home.settings)
 
 
 @pytest.fixture
-def extracts(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-    """Deliveries of one system of the sample company, not landed yet."""
-    landing = tmp_path / "company"
-    write_sample(landing, days=2, scale=0.2)
-    for folder in landing.iterdir():
-        if folder.name != request.param:
-            shutil.rmtree(folder)
-    return landing
+def company(tmp_path: Path) -> Path:
+    """Deliveries of the sample company, not landed yet."""
+    folder = tmp_path / "company"
+    write_sample(folder, days=2, scale=0.2)
+    return folder
 
 
 @contextmanager
@@ -78,30 +70,42 @@ def _serving(home: Home) -> "Iterator[subprocess.Popen[bytes]]":
     assert "Traceback" not in log.read_text()
 
 
-@pytest.mark.parametrize("extracts", ["sample_ledger"], indirect=True)
-def test_serve_takes_what_lands_and_runs_what_is_asked_for(home: Home, extracts: Path):
+def test_serve_takes_what_lands_runs_what_is_asked_for_and_goes_on_after_a_kill(home: Home, company: Path):
     with _serving(home) as serving:
-        for deployment, parameters in (
-            ("nightly/nightly", []),
-            ("backfill/backfill", ["-p", "start=2025-01-01", "-p", "end=2025-01-31", "-p", "plan=true"]),
-        ):
-            started = home.prefect(
-                "deployment", "run", deployment, *parameters, "--watch", "--watch-timeout", str(LIMIT_S)
-            )
-            assert "Completed" in started
-        _land(home, extracts)
-        _wait_for(lambda: _everything_is_taken(home, extracts), serving)
-        assert _rows(home, "select count(*) > 0 from mart.fct_gl_entry") == [(True,)]
-        landed = [payload for name, payload in _events(home) if name == "opsmart.extract.landed"]
-        files = {f"{payload['source']}/{file}" for payload in landed for file in payload["files"]}
-        assert files == {file.relative_to(extracts).as_posix() for file in extracts.rglob("*") if file.is_file()}
-        _wait_for(lambda: "opsmart.fact.published" in {name for name, _ in _events(home)}, serving)
+        _what_is_asked_for_runs(home, serving)
+        _what_lands_is_taken(home, company / "sample_ledger", serving)
         _anybody_may_post(home, serving)
         # another one of the same home does nothing but say so
         assert "served already" in home.opsmart("serve", code=1)
+        _kill_while_it_accepts(home, company / "sample_planning", serving)
+    with _serving(home) as serving:
+        _wait_for(lambda: _everything_is_taken(home, company / "sample_planning"), serving)
+        assert "Crashed" in _arrivals(home)
     assert embedded_server.status(home.settings) is None
     assert not PrefectServer(home.folder).is_running()
     _no_process_of(home)
+
+
+def _what_is_asked_for_runs(home: Home, serving: "subprocess.Popen[bytes]") -> None:
+    """By the command line with parameters, and by the API."""
+    asked = _asked(home, "GET", "/deployments/name/nightly/nightly")
+    nightly = _asked(home, "POST", f"/deployments/{asked['id']}/create_flow_run", {"state": {"type": "SCHEDULED"}})
+    started = home.prefect(
+        "deployment", "run", "backfill/backfill", "-p", "start=2025-01-01", "-p", "end=2025-01-31", "-p", "plan=true",
+        "--watch", "--watch-timeout", str(LIMIT_S),
+    )  # fmt: skip
+    assert "Completed" in started
+    _wait_for(lambda: _asked(home, "GET", f"/flow_runs/{nightly['id']}")["state_name"] == "Completed", serving)
+
+
+def _what_lands_is_taken(home: Home, extracts: Path, serving: "subprocess.Popen[bytes]") -> None:
+    _land(home, extracts)
+    _wait_for(lambda: _everything_is_taken(home, extracts), serving)
+    assert home.fetch("select count(*) > 0 from mart.fct_gl_entry") == [(True,)]
+    landed = [payload for name, payload in _events(home) if name == "opsmart.extract.landed"]
+    files = {f"{payload['source']}/{file}" for payload in landed for file in payload["files"]}
+    assert files == {file.relative_to(extracts.parent).as_posix() for file in extracts.rglob("*") if file.is_file()}
+    _wait_for(lambda: "opsmart.fact.published" in {name for name, _ in _events(home)}, serving)
 
 
 def _anybody_may_post(home: Home, serving: "subprocess.Popen[bytes]") -> None:
@@ -115,34 +119,26 @@ def _anybody_may_post(home: Home, serving: "subprocess.Popen[bytes]") -> None:
     assert set(ends) == {"Completed", TOGETHER}
 
 
-@pytest.mark.parametrize("extracts", ["sample_planning"], indirect=True)
-def test_a_serve_that_was_killed_goes_on_where_it_was(home: Home, extracts: Path):
-    with _serving(home) as serving:
-        url = home.opsmart("warehouse", "url", "--role", "loader").strip()
-        with psycopg.connect(url, autocommit=True) as other:
-            other.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (ACCEPT_LOCK,))
-            _land(home, extracts)
-            waiting = "select 1 from pg_locks where locktype = 'advisory' and not granted"
-            _wait_for(lambda: other.execute(waiting).fetchall(), serving)
-            serving.kill()
-            serving.wait()
-    with _serving(home) as serving:
-        _wait_for(lambda: _everything_is_taken(home, extracts), serving)
-        assert "Crashed" in _arrivals(home)
-    _no_process_of(home)
+def _kill_while_it_accepts(home: Home, extracts: Path, serving: "subprocess.Popen[bytes]") -> None:
+    with psycopg.connect(embedded_server.ensure_running(home.settings).url(), autocommit=True) as other:
+        other.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (ACCEPT_LOCK,))
+        _land(home, extracts)
+        waiting = "select 1 from pg_locks where locktype = 'advisory' and not granted"
+        _wait_for(lambda: other.execute(waiting).fetchall(), serving)
+        serving.kill()
+        serving.wait()
 
 
 def _land(home: Home, extracts: Path) -> None:
-    shutil.copytree(extracts, home.settings.landing, dirs_exist_ok=True)
+    shutil.copytree(extracts, home.settings.landing / extracts.name, dirs_exist_ok=True)
 
 
 def _everything_is_taken(home: Home, extracts: Path) -> bool:
     """Whether every file is part of an accepted delivery and every table is published."""
     files = {file.name for file in extracts.rglob("*") if file.is_file()}
-    taken = _rows(home, "select file from ops.extract where state = 'accepted'")
+    taken = home.fetch("select file from ops.extract where state = 'accepted'")
     names = {part.rpartition("/")[2] for (text,) in taken for part in str(text).split(", ")}
-    dirty = _rows(
-        home,
+    dirty = home.fetch(
         "select 1 from ops.dirty_slice left join ops.slice using (fact, source, day)"
         " where dirty_slice.generation > coalesce(slice.generation, 0)",
     )
@@ -151,39 +147,36 @@ def _everything_is_taken(home: Home, extracts: Path) -> bool:
 
 def _post(home: Home, count: int) -> None:
     """As the documentation's curl does."""
-    server = PrefectServer(home.folder)
-    login = b64encode(server.login_file.read_bytes().strip()).decode()
     event = {"event": "opsmart.extract.landed", "resource": {"prefect.resource.id": "opsmart.source.sample_erp"}}
     now = datetime.now(UTC).isoformat()
-    body = json.dumps([event | {"id": str(uuid4()), "occurred": now} for _ in range(count)])
+    _asked(home, "POST", "/events", [event | {"id": str(uuid4()), "occurred": now} for _ in range(count)])
+
+
+def _asked(home: Home, method: str, path: str, body: object = None) -> Any:
+    """What Prefect's API answers; None if nothing."""
+    server = PrefectServer(home.folder)
+    login = b64encode(server.login_file.read_bytes().strip()).decode()
     headers = {"Content-Type": "application/json", "Authorization": f"Basic {login}"}
     address = urlsplit(server.api_url)
     with closing(HTTPConnection(address.netloc)) as connection:
-        connection.request("POST", f"{address.path}/events", body, headers)
-        assert connection.getresponse().status == 204
-
-
-def _rows(home: Home, query: str) -> list[tuple[Any, ...]]:
-    with psycopg.connect(embedded_server.ensure_running(home.settings).url("loader")) as connection:
-        return connection.execute(query).fetchall()
-
-
-def _of_prefect(home: Home, query: str) -> list[tuple[Any, ...]]:
-    with psycopg.connect(embedded_server.ensure_running(home.settings).url("prefect")) as connection:
-        return connection.execute(query).fetchall()
+        connection.request(method, f"{address.path}{path}", json.dumps(body) if body else None, headers)
+        response = connection.getresponse()
+        said = response.read()
+    assert response.status < 300, said
+    return json.loads(said) if said else None
 
 
 def _events(home: Home) -> list[tuple[str, dict[str, Any]]]:
-    return _of_prefect(home, "select event, payload from events where event like 'opsmart.%' order by occurred")
+    return home.fetch("select event, payload from events where event like 'opsmart.%' order by occurred", "prefect")
 
 
 def _arrivals(home: Home) -> list[str]:
     """States of the runs of on-arrival that were due, oldest first."""
-    return [state for (state,) in _of_prefect(home, f"{_RUNS} order by run.created")]
+    return [state for (state,) in home.fetch(f"{_RUNS} order by run.created", "prefect")]
 
 
 def _open_runs(home: Home) -> list[tuple[Any, ...]]:
-    return _of_prefect(home, f"{_RUNS} and run.state_type in ('SCHEDULED', 'PENDING', 'RUNNING')")
+    return home.fetch(f"{_RUNS} and run.state_type in ('SCHEDULED', 'PENDING', 'RUNNING')", "prefect")
 
 
 _RUNS = (

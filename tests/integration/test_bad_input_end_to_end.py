@@ -26,14 +26,18 @@ TODAYS = "from ops.extract where slot = '2026-03-02' and source = 'shop'"
 """The delivery that is in trouble."""
 
 
-@pytest.fixture
-def two(shop: Shop) -> Shop:
+def prepare(shop: Shop) -> None:
     """A source that will be in trouble, and one that goes on; both delivered something good once."""
     shop.source(purchase_order_line="snapshot")
     shop.source("other", goods_receipt="append")
     shop.land("purchase_order_line", "2026-03-01", {"po_id": "P0"})
     shop.good_night()
-    return shop
+
+
+@pytest.fixture
+def two(prepared: Shop) -> Shop:
+    """The two sources, a copy for each test."""
+    return prepared
 
 
 def others_went_on(shop: Shop) -> None:

@@ -18,8 +18,7 @@ HISTORY = (
 )
 
 
-@pytest.fixture
-def filled(shop: Shop) -> Shop:
+def prepare(shop: Shop) -> None:
     """Lines promised on three days, of which two were received in time on the first two."""
     shop.source(purchase_order_line="delta", goods_receipt="append")
     promised = ("2026-03-18", "2026-03-19", "2026-03-20")
@@ -27,7 +26,12 @@ def filled(shop: Shop) -> Shop:
     shop.land("purchase_order_line", "2026-03-11", *lines)
     shop.land("goods_receipt", "2026-03-16", {"po_id": "P0"}, {"receipt_id": "R2", "po_id": "P1"})
     shop.good_night()
-    return shop
+
+
+@pytest.fixture
+def filled(prepared: Shop) -> Shop:
+    """The shop above, a copy for each test."""
+    return prepared
 
 
 def on_time(shop: Shop, period: str = "day") -> dict[str, tuple[float, float, float | None]]:

@@ -12,8 +12,7 @@ from tests.shop import Shop, same_mart
 LINES = "mart.fct_purchase_order_line"
 
 
-@pytest.fixture
-def filled(shop: Shop) -> Shop:
+def prepare(shop: Shop) -> None:
     """A company after its first night: all modes, type 2 history, a fact of months and one of days."""
     shop.source(
         purchase_order_line="delta", goods_receipt="append", item="snapshot", gl_entry={
@@ -27,7 +26,12 @@ def filled(shop: Shop) -> Shop:
     shop.land("gl_entry", "2026-03", {})
     shop.land("fx_rate", "2026-03-11", {})
     shop.good_night()
-    return shop
+
+
+@pytest.fixture
+def filled(prepared: Shop) -> Shop:
+    """The shop above, a copy for each test."""
+    return prepared
 
 
 def verify(shop: Shop) -> list[str]:
@@ -153,6 +157,6 @@ def test_a_mart_that_was_tampered_with_is_built_again(filled: Shop) -> None:
             session.commit()
         assert repair(filled) == [], at_once
         filled.good_night()
-        assert verify(filled) == [], at_once
         same_mart(filled.mart(), right)
+    assert verify(filled) == []
     assert left == {}

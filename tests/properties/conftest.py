@@ -12,9 +12,6 @@ from flows.settings import load_settings
 from tests.conftest import fresh_database
 from tests.properties.extracts import Mart
 
-HASTY = "-c%20synchronous_commit%3Doff"
-"""No crash of the server is tried here, so no commit need wait for the disk."""
-
 
 @pytest.fixture(scope="module")
 def mart(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mart]:
@@ -23,5 +20,5 @@ def mart(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[M
     (home / "bare" / "sql" / "sources").mkdir(parents=True)
     with fresh_database(server) as url, pytest.MonkeyPatch.context() as patched:
         patched.setattr(gates, "judge_slices", lambda *_, **__: [])
-        with closing(Warehouse(f"{url}?options={HASTY}")) as warehouse:
+        with closing(Warehouse(url)) as warehouse:
             yield Mart(load_settings(home=home, warehouse_url=url, project_root=home / "bare"), warehouse)

@@ -20,7 +20,7 @@ import samples
 from flows.io import backlog, ledger
 from flows.io.accept import StagedRows, accept
 from flows.io.lake import Lake
-from flows.io.pull import load_sources, pull
+from flows.io.pull import Delivery, load_sources, pull
 from flows.io.stage import stage
 from flows.io.staging.pseudonym import pseudonymiser
 from flows.io.warehouse import Warehouse
@@ -28,6 +28,7 @@ from flows.pipeline import Pipeline
 from flows.settings import Settings, load_settings
 from schemas.catalog import DATASETS, DIMENSIONS, FACTS
 from schemas.ledger import metadata
+from schemas.source import Source
 from tests.night import table
 
 DIRT = 0.03
@@ -65,45 +66,66 @@ class StagedExtract:
         return hash((self.source, self.dataset, self.slot, self.revision, self.content_hash))
 
 
-@cache
-def extracts_of(seed: int) -> tuple[StagedExtract, ...]:
-    """Every extract of a tiny company, in the order of their slots."""
-    home = Path(mkdtemp(prefix="opsmart-extracts-"))
-    atexit.register(shutil.rmtree, home, ignore_errors=True)
-    settings = load_settings(home=home)
-    for delivery in samples.tiny(seed).deliveries(dirt=DIRT):
-        delivery.write(settings.landing)
-    return staged_extracts(settings)
-
-
 def staged_extracts(settings: Settings) -> tuple[StagedExtract, ...]:
     """Everything that has landed at an installation, in the order of the slots."""
-    found = []
-    for source in load_sources(settings.sql_root / "sources", settings.sources).values():
-        for delivery in pull(source, settings).deliveries:
-            if not delivery.is_complete:
-                continue
-            work = settings.home / "work" / f"{source.name}-{len(found)}"
-            dataset, said = DATASETS[delivery.dataset], source.datasets[delivery.dataset]
-            staged = stage(delivery, source, dataset, work, extract_id=0, pseudonym=pseudonymiser(settings.home))
-            claims = said.mode in ("snapshot", "period") and staged.unreadable_keys == 0
-            found.append(
-                StagedExtract(
-                    source.name, delivery.dataset, said.mode, delivery.slot, delivery.revision, delivery.content_hash,
-                    delivery.as_of, delivery.period, staged.rows, staged.sightings, staged.counts, claims,
-                    source.books_zone(delivery.dataset),
-                )
-            )  # fmt: skip
-    return tuple(sorted(found, key=lambda e: (e.as_of, e.revision, e.source, e.dataset, e.slot)))
+    return tuple(_staged(settings, source, delivery) for source, delivery in _landed(settings))
 
 
 def some_extracts(random: Random) -> list[StagedExtract]:
     """A few extracts of one company that have to do with each other."""
     datasets = random.choice(THEMES)
-    pool = [extract for extract in extracts_of(random.choice(COMPANIES)) if extract.dataset in datasets]
-    first = random.choice(pool)
-    pool = [e for e in pool if e.dataset == first.dataset or random.random() < 0.3]
-    return sorted(random.sample(pool, min(len(pool), random.randint(2, 4))), key=pool.index)
+    company = random.choice(COMPANIES)
+    pool = [(number, dataset) for number, dataset in enumerate(_delivered(company)) if dataset in datasets]
+    first = random.choice(pool)[1]
+    numbers = [number for number, dataset in pool if dataset == first or random.random() < 0.3]
+    chosen = random.sample(numbers, min(len(numbers), random.randint(2, 4)))
+    return [_extract(company, number) for number in sorted(chosen)]
+
+
+@cache
+def _company(seed: int) -> tuple[Settings, list[tuple[Source, Delivery]]]:
+    """Where all deliveries of a tiny company have landed, and they."""
+    home = Path(mkdtemp(prefix="opsmart-extracts-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    settings = load_settings(home=home)
+    for delivery in samples.tiny(seed).deliveries(dirt=DIRT):
+        delivery.write(settings.landing)
+    return settings, _landed(settings)
+
+
+def _delivered(seed: int) -> list[str]:
+    """Dataset of each delivery of a company."""
+    return [delivery.dataset for _, delivery in _company(seed)[1]]
+
+
+@cache
+def _extract(seed: int, number: int) -> StagedExtract:
+    """A company's delivery of that number, staged when it is asked for."""
+    settings, landed = _company(seed)
+    return _staged(settings, *landed[number])
+
+
+def _landed(settings: Settings) -> list[tuple[Source, Delivery]]:
+    sources = load_sources(settings.sql_root / "sources", settings.sources).values()
+    found = [
+        (source, delivery) for source in sources for delivery in pull(source, settings).deliveries
+        if delivery.is_complete
+    ]  # fmt: skip
+    return sorted(
+        found, key=lambda pair: (pair[1].as_of, pair[1].revision, pair[0].name, pair[1].dataset, pair[1].slot)
+    )
+
+
+def _staged(settings: Settings, source: Source, delivery: Delivery) -> StagedExtract:
+    dataset, said = DATASETS[delivery.dataset], source.datasets[delivery.dataset]
+    work = Path(mkdtemp(dir=settings.home))
+    staged = stage(delivery, source, dataset, work, extract_id=0, pseudonym=pseudonymiser(settings.home))
+    claims = said.mode in ("snapshot", "period") and staged.unreadable_keys == 0
+    return StagedExtract(
+        source.name, delivery.dataset, said.mode, delivery.slot, delivery.revision, delivery.content_hash,
+        delivery.as_of, delivery.period, staged.rows, staged.sightings, staged.counts, claims,
+        source.books_zone(delivery.dataset),
+    )  # fmt: skip
 
 
 def arranged(random: Random, extracts: Sequence[StagedExtract]) -> list[list[StagedExtract]]:
