@@ -107,7 +107,8 @@ def breached(
         BREACHED,
         "metric",
         ".".join(part for part in (metric["metric_id"], metric["scope"], metric["scope_id"]) if part),
-        f"{metric['period']} {metric['period_start']} {known_at.isoformat()}",
+        # Of the same data, too, it may turn red again: by its target.
+        f"{metric['period']} {metric['period_start']} {known_at.isoformat()} {now.date()}",
         now,
         dict(metric) | {"trend": list(trend), "look": look},
     )

@@ -384,9 +384,7 @@ class Pipeline:
             if table.table in FACTS and table.rows_added + table.rows_removed
         ]  # fmt: skip
         with self._warehouse.session() as session:
-            untold = news.untold(session, self._sources, now)
-            if published:
-                untold += metric_news.turned_red(session, now)
+            untold = [*news.untold(session, self._sources, now), *metric_news.turned_red(session, now)]
             send([*published, *untold])
             news.note_told(session, untold)
             session.commit()

@@ -26,7 +26,19 @@ LEAVES = ("site", "supplier", "work_center", "cost_center", "account", "item")
 
 ID = r"^[a-z][a-z0-9_]*$"
 _KEY_OF_SCOPE = {"account_type": "account"}
-Text = Annotated[str, Field(min_length=1)]
+PLAIN = r"^[^\x00]*$"
+"""PostgreSQL's texts have no NUL."""
+Text = Annotated[str, Field(min_length=1, pattern=PLAIN)]
+Number = Annotated[Decimal, Field(max_digits=28, decimal_places=10)]
+"""What NUMERIC(28,10) holds."""
+
+
+class MisplacedError(ValueError):
+    """Parts of a card that do not fit each other; `path` is the one to look at."""
+
+    def __init__(self, path: tuple[str, ...], what: str) -> None:
+        self.path = path
+        super().__init__(what)
 
 
 class _Model(BaseModel):
@@ -98,20 +110,20 @@ class Card(_Model):
     numerator: Component
     denominator: Component | None = None
     combine: Literal["ratio", "difference", "value"]
-    scale: Decimal = Decimal(1)
+    scale: Number = Decimal(1)
     per: Literal["day", "year"] | None = None
     """day: times the days of the period (a balance over a flow per day); year: a flow as of a whole year."""
     unit: Text
-    range: tuple[Decimal | None, Decimal | None]
+    range: tuple[Number | None, Number | None]
     direction: Literal["higher", "lower", "target"]
     scopes: tuple[Scope, ...] = Field(min_length=1)
     periods: tuple[Period, ...] = Field(default=("day", "week", "month", "fiscal_period"), min_length=1)
     null_rule: Literal["zero", "unknown"]
     """What a numerator without rows counts as; a denominator of zero or without rows makes the value NULL."""
-    standard: str = ""
+    standard: str = Field(default="", pattern=PLAIN)
     audience: tuple[Audience, ...] = Field(min_length=1)
     owner: Text
-    version: int = Field(ge=1)
+    version: int = Field(ge=1, lt=2**31)
     headline: int | None = Field(default=None, ge=1, le=10)
     """Place on the short scorecard."""
 
@@ -128,22 +140,28 @@ class Card(_Model):
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if (self.combine == "value") != (self.denominator is None):
-            raise ValueError(f"combine: {self.combine} {'takes no' if self.denominator else 'needs a'} denominator")
-        for component in self.components:
-            self._scoped(component)
+            said = f"{self.combine} {'takes no' if self.denominator else 'needs a'} denominator"
+            raise MisplacedError(("combine",), said)
+        for role, component in zip(("numerator", "denominator"), self.components, strict=False):
+            self._scoped(component, role)
+        if self.headline is not None and not ("company" in self.scopes and {"week", "month"} & set(self.periods)):
+            raise MisplacedError(("headline",), "the short scorecard shows the company by week or month")
         return self
 
-    def _scoped(self, component: Component) -> None:
+    def _scoped(self, component: Component, role: str) -> None:
+        leaf = component.leaf(by_item=self.by_item)
         known = {"company", *component.leaf(by_item=True)}
         for scope in self.scopes:
             if _KEY_OF_SCOPE.get(scope, scope) not in known:
-                raise ValueError(f"scopes: {component.fact} knows no {scope}")
-        if component.space == "none" and component.leaf(by_item=self.by_item) != self.scopes:
-            raise ValueError("space: none is for a component whose leaf scope is the card's only scope")
+                raise MisplacedError(("scopes",), f"{component.fact} knows no {scope}")
+        if component.space == "none" and (len(leaf) > 1 or leaf != self.scopes or leaf == ("cost_center",)):
+            said = f"none is for a component that is kept by the card's only scope; this one is by {', '.join(leaf)}"
+            raise MisplacedError((role, "space"), said)
         if component.time == "none" and self.periods != ("day",):
-            raise ValueError("time: none is for a card whose only period is the day (periods: [day])")
+            raise MisplacedError((role, "time"), "none is for a card whose only period is the day (periods: [day])")
         if FACTS[component.fact].grain == "month" and {"day", "week"} & set(self.periods):
-            raise ValueError(f"periods: {component.fact} has one row a month; say periods: [month, fiscal_period]")
+            said = f"{component.fact} has one row a month; say periods: [month, fiscal_period]"
+            raise MisplacedError(("periods",) if "periods" in self.model_fields_set else (role, "fact"), said)
 
 
 def _empty_is_none(value: object) -> object:
@@ -155,14 +173,14 @@ class Target(_Model):
 
     metric: str = Field(pattern=ID)
     scope: Annotated[Scope, BeforeValidator(lambda value: value or "company")] = "company"
-    scope_id: str = ""
+    scope_id: str = Field(default="", pattern=PLAIN)
     period: Literal["", "day", "week", "month", "fiscal_period"] = ""
     valid_from: Annotated[date, BeforeValidator(lambda value: value or date.min)] = date.min
     valid_to: Annotated[date, BeforeValidator(lambda value: value or date.max)] = date.max
     """First day on which it no longer holds."""
-    target: Decimal
-    red_below: Annotated[Decimal | None, BeforeValidator(_empty_is_none)] = None
-    red_above: Annotated[Decimal | None, BeforeValidator(_empty_is_none)] = None
+    target: Number
+    red_below: Annotated[Number | None, BeforeValidator(_empty_is_none)] = None
+    red_above: Annotated[Number | None, BeforeValidator(_empty_is_none)] = None
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -4,6 +4,7 @@ Everything that is allowed yields a value or NULL for any row, so that no card c
 says, before a card is taken, whether the types agree.
 """
 
+import re
 from collections.abc import Mapping
 
 import polars as pl
@@ -16,6 +17,8 @@ _ALLOWED = (
     exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Is, exp.In, exp.Between, exp.And, exp.Or, exp.Not,
     exp.Case, exp.If, exp.Coalesce, exp.Nullif, exp.Abs, exp.Greatest, exp.Least,
 )  # fmt: skip
+_CLOCK = re.compile(r"(?<![a-z])(now|today|tomorrow|yesterday)(?![a-z])", re.IGNORECASE)
+"""Words that PostgreSQL reads as a moment, in a text that stands where a date is wanted."""
 _FORMS = (
     "columns, literals, + - * /, comparisons, and, or, not, in, between, is null, case, coalesce, nullif, abs,"
     " greatest, least"
@@ -53,6 +56,8 @@ def _check(node: exp.Expr, columns: Mapping[str, pl.DataType]) -> None:
         raise ValueError(f"{node.sql('postgres')[:80]!r} is not allowed here; allowed are {_FORMS}")  # noqa: TRY004 - pydantic's way
     if isinstance(node, exp.Column) and (node.table or node.name not in columns):
         raise ValueError(f"the fact has no column {node.sql('postgres')!r}")
+    if isinstance(node, exp.Literal) and node.is_string and _CLOCK.search(node.name):
+        raise ValueError(f"{node.sql('postgres')[:80]} may be read as a moment: a value must not depend on the clock")
     if isinstance(node, exp.Div) and not _is_never_zero(node.expression):
         raise ValueError("a divisor is a number other than 0, or nullif(…, 0)")
 

@@ -72,6 +72,7 @@ class DimMetricComponent(Contract):
     value_sql = c.text("What is summed, over one row of the fact")
     where_sql = c.text("Which rows; '' for all")
     leaf = c.text("Dimensions it is kept by, with commas between")
+    datasets = c.text("Datasets whose rows its fact has, with commas between")
     is_current = c.flag("A card uses it, and it is kept up to date")
     published_at = c.instant("When it was taken or given up")
 

@@ -11,7 +11,7 @@ from multiprocessing.context import ForkServerProcess
 from typing import Any, NamedTuple
 
 from flows import pipeline
-from flows.io import accept, build, lake, publish, stage, tables, take
+from flows.io import accept, build, lake, metric_cards, metrics, publish, stage, tables, take
 from flows.io.pull import store
 from flows.io.span import Span
 from flows.pipeline import Pipeline
@@ -44,9 +44,11 @@ POINTS: dict[str, Point] = {
     "4 accept: committed, nothing built": Point(take, "accept"),
     "5 build: built, not judged": Point(build.FactBuilder, "build"),
     "6 publish: rows deleted, none copied": Point(publish, "_delete", is_of_fact=True),
+    "6 publish: metrics of a date column written, not of the others": Point(metrics, "_write"),
     "6 publish: rows copied, not committed": Point(publish, "_record", is_of_fact=True),
     "6 publish: a fact committed, the others not": Point(tables, "publish", is_of_fact=True),
     "7 close: all published, the run not ended": Point(Pipeline, "close"),
+    "8 cards: tried, not taken": Point(metric_cards, "_take_cards", works_first=False),
 }
 """By the step that is being taken."""
 

@@ -1,6 +1,6 @@
 """Taking cards and targets: into mart.dim_metric and its neighbours; new components get their whole history."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
@@ -9,7 +9,8 @@ import polars as pl
 
 from flows.io.metric_files import Loaded, LoadedCard
 from flows.io.metrics import REFUSED, Component, Components, give_up, lock
-from flows.io.warehouse import Session, Warehouse
+from flows.io.warehouse import Session, Warehouse, quote
+from schemas.catalog import FACTS
 from schemas.errors import MetricError
 from schemas.metric import Card, Target
 from schemas.metric_tables import METRIC_TABLES
@@ -18,6 +19,7 @@ from transforms.common.keys import hash_columns
 LOCK = "opsmart.metrics"
 AT_ONCE = 2
 """Facts whose new components are computed at a time: PostgreSQL sums on one core each."""
+_METRIC_KEY = hash_columns({"metric_id": pl.String()}, salt=["metric"])
 _DEFINITION = ("fact", "date_column", "value_sql", "where_sql", "leaf")
 
 
@@ -28,9 +30,12 @@ def take(warehouse: Warehouse, loaded: Loaded, now: datetime) -> list[MetricErro
         guard.lock(LOCK)
         kept = set(guard.fetch("select component_key from mart.dim_metric_component where is_current").to_series())
         parts = _parts(card.card for card in loaded.cards)
+        tried = {one.component_key: one for each in parts.values() for one in each if one.component_key not in kept}
+        failed = _refused_sql(guard, tried.values())
         new = {
             component.component_key: component
             for components in parts.values()
+            if not any(component.component_key in failed for component in components)
             for component in components
             if component.component_key not in kept
         }
@@ -40,15 +45,23 @@ def take(warehouse: Warehouse, loaded: Loaded, now: datetime) -> list[MetricErro
         ]
         with ThreadPoolExecutor(AT_ONCE) as pool:
             kept_parts = pool.map(lambda components: _keep(warehouse, components, now), by_fact)
-            failed = {key: reason for found in kept_parts for key, reason in found.items()}
+            failed |= {key: reason for found in kept_parts for key, reason in found.items()}
     good, errors = [], list(loaded.errors)
     for card in loaded.cards:
-        refused = _refused(card, parts[card.card.metric], failed)
-        errors += refused
-        if not refused:
+        wrong = _refused(card, parts[card.card.metric], failed)
+        errors += wrong
+        if not wrong:
             good.append(card.card)
-    refused_metrics = loaded.refused | {card.card.metric for card in loaded.cards} - {card.metric for card in good}
-    _take_cards(warehouse, _card_rows(good, parts, now), refused_metrics, _target_rows(loaded.targets))
+    refused = loaded.refused | parts.keys() - {card.metric for card in good}
+    known = [component.component_key for components in parts.values() for component in components]
+    with warehouse.session() as session:
+        session.lock(LOCK)
+        _take_cards(session, _card_rows(good, parts, now), refused)
+        # What a refused card has computed is not computed again each night.
+        if unused := session.fetch(_UNUSED, known)["component_key"].to_list():
+            give_up(session, unused)
+        _take_targets(session, loaded)
+        session.commit()
     return errors
 
 
@@ -73,6 +86,23 @@ def _parts(cards: Iterable[Card]) -> Parts:
     return parts
 
 
+def _refused_sql(session: Session, components: Iterable[Component]) -> dict[int, str]:
+    """Components whose SQL PostgreSQL does not understand, and what it says; nothing is computed."""
+    failed = {}
+    for component in components:
+        session.execute("savepoint tried")
+        try:
+            session.execute(f"select {component.aggregate} from mart.{quote(component.fact)} as summed where false")
+        except REFUSED as error:
+            session.execute("rollback to savepoint tried")
+            failed[component.component_key] = _first_line(error)
+    return failed
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
+
+
 def _refused(card: LoadedCard, components: Sequence[Component], failed: Mapping[int, str]) -> list[MetricError]:
     return [
         MetricError(
@@ -95,18 +125,23 @@ def _keep(warehouse: Warehouse, new: Sequence[Component], now: datetime) -> dict
             failed = {}
             for component in new:
                 failed |= _computed(session, [component])
+        driving = ",".join(FACTS[new[0].fact].driving)
         rows = [
-            (one.component_key, str(one), one.fact, one.date_column, one.value_sql, one.where_sql, ",".join(one.leaf))
+            (
+                one.component_key, str(one), one.fact, one.date_column, one.value_sql, one.where_sql,
+                ",".join(one.leaf), driving,
+            )
             for one in new
             if one.component_key not in failed
-        ]
-        names = ("component_key", "component", *_DEFINITION)
+        ]  # fmt: skip
+        names = ("component_key", "component", *_DEFINITION, "datasets")
         if rows:
             session.load_temporary(pl.DataFrame(rows, schema=names, orient="row"), "kept_component")
             session.execute(
                 f"insert into mart.dim_metric_component ({', '.join(names)}, is_current, published_at)"
                 f" select {', '.join(names)}, true, $1 from pg_temp.kept_component"
-                " on conflict (component_key) do update set is_current = true, published_at = excluded.published_at",
+                " on conflict (component_key) do update"
+                " set is_current = true, datasets = excluded.datasets, published_at = excluded.published_at",
                 now,
             )
         session.commit()
@@ -120,31 +155,39 @@ def _computed(session: Session, components: Sequence[Component]) -> dict[int, st
         Components(components[0].fact, tuple(components)).compute(session)
     except REFUSED as error:
         session.execute("rollback to savepoint components")
-        return dict.fromkeys((one.component_key for one in components), str(error).partition("\n")[0])
+        return dict.fromkeys((one.component_key for one in components), _first_line(error))
     return {}
 
 
-def _take_cards(warehouse: Warehouse, cards: pl.DataFrame, refused: frozenset[str], targets: pl.DataFrame) -> None:
-    """Cards and targets as they are now, in one transaction; components that no card uses are given up."""
-    with warehouse.session() as session:
-        session.lock(LOCK)
-        held = session.fetch("select metric_key, metric_id, row_hash from mart.dim_metric")
-        same = ["metric_key", "row_hash"]
-        gone = held.join(cards, on=same, how="anti").filter(~pl.col("metric_id").is_in(refused))
-        new = cards.join(held, on=same, how="anti")
-        if gone.height + new.height:
-            session.execute("delete from mart.dim_metric where metric_key = any($1)", gone["metric_key"].to_list())
-            session.copy(new, "dim_metric", schema="mart")
-            session.execute("delete from mart.dim_metric_side")
-            session.execute(_SIDES)
-            # Without statistics of what is new, mart.v_metric would be planned badly.
-            session.execute("analyze mart.dim_metric_side, mart.fct_metric_component")
-            unused = session.fetch(_UNUSED)["component_key"].to_list()
-            give_up(session, unused)
-        if not targets.equals(_held_targets(session)):
-            session.execute("delete from mart.dim_metric_target")
-            session.copy(targets, "dim_metric_target", schema="mart")
-        session.commit()
+def _take_cards(session: Session, cards: pl.DataFrame, refused: Collection[str]) -> None:
+    """Cards as they are now; those that are refused stay."""
+    held = session.fetch("select metric_key, metric_id, row_hash from mart.dim_metric")
+    same = ["metric_key", "row_hash"]
+    gone = held.join(cards, on=same, how="anti").filter(~pl.col("metric_id").is_in(refused))
+    new = cards.join(held, on=same, how="anti")
+    if gone.height + new.height:
+        session.execute("delete from mart.dim_metric where metric_key = any($1)", gone["metric_key"].to_list())
+        session.copy(new, "dim_metric", schema="mart")
+        session.execute("delete from mart.dim_metric_side")
+        session.execute(_SIDES)
+        # Without statistics of what is new, mart.v_metric would be planned badly.
+        session.execute("analyze mart.dim_metric_side, mart.fct_metric_component")
+
+
+def _take_targets(session: Session, loaded: Loaded) -> None:
+    """Targets as they are now; those of lines that are refused stay."""
+    aim = ["metric_key", "scope", "scope_id", "period"]
+    held, fresh = _held_targets(session), _target_rows(loaded.targets)
+    kept = held
+    if loaded.refused_aims is not None:
+        aims = pl.DataFrame(
+            list(loaded.refused_aims), dict.fromkeys(["metric_id", *aim[1:]], pl.String()), orient="row"
+        )
+        kept = held.join(aims.with_columns(metric_key=_METRIC_KEY), on=aim, how="semi")
+    targets = pl.concat([fresh, kept.join(fresh, on=[*aim, "valid_from"], how="anti")]).sort(*fresh.columns)
+    if not targets.equals(held):
+        session.execute("delete from mart.dim_metric_target")
+        session.copy(targets, "dim_metric_target", schema="mart")
 
 
 _SIDES = """
@@ -167,6 +210,7 @@ select component_key
 from mart.dim_metric_component
 where
     is_current
+    and component_key <> all($1)
     and not exists (
         select from mart.dim_metric
         where component_key in (dim_metric.numerator_key, dim_metric.denominator_key)
@@ -179,9 +223,8 @@ def _card_rows(cards: Sequence[Card], parts: Parts, now: datetime) -> pl.DataFra
     types = METRIC_TABLES["dim_metric"].dtypes()
     own = {name: dtype for name, dtype in types.items() if name not in ("metric_key", "row_hash", "published_at")}
     rows = pl.DataFrame([_card_row(card, parts[card.metric]) for card in cards], schema=own)
-    key = hash_columns({"metric_id": pl.String()}, salt=["metric"])
     stamp = pl.lit(now).cast(types["published_at"])
-    return rows.with_columns(metric_key=key, row_hash=hash_columns(own), published_at=stamp).select(*types)
+    return rows.with_columns(metric_key=_METRIC_KEY, row_hash=hash_columns(own), published_at=stamp).select(*types)
 
 
 def _card_row(card: Card, components: Sequence[Component]) -> dict[str, Any]:
@@ -204,8 +247,7 @@ def _target_rows(targets: Sequence[Target]) -> pl.DataFrame:
     types = METRIC_TABLES["dim_metric_target"].dtypes()
     schema = {"metric_id": pl.String()} | {name: dtype for name, dtype in types.items() if name != "metric_key"}
     rows = [target.model_dump() | {"metric_id": target.metric} for target in targets]
-    key = hash_columns({"metric_id": pl.String()}, salt=["metric"])
-    return pl.DataFrame(rows, schema=schema).with_columns(metric_key=key).select(*types).sort(*types)
+    return pl.DataFrame(rows, schema=schema).with_columns(metric_key=_METRIC_KEY).select(*types).sort(*types)
 
 
 def _held_targets(session: Session) -> pl.DataFrame:

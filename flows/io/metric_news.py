@@ -11,7 +11,8 @@ from flows.io.warehouse import Session
 def turned_red(session: Session, now: datetime) -> list[events.Event]:
     """Events of metrics that are red in their newest complete period and of which none was sent since they were not.
 
-    A period is looked at if a target names it; where a target is for any period, the month.
+    A period is looked at if a target names it; where a target is for any period, the month, or the longest that the
+    card shows. Nothing need be published: a target may have changed, or a period have come to its end.
     """
     if not session.value("select exists (select from mart.dim_metric_target)"):
         return []
@@ -40,9 +41,16 @@ _RED = """
 with aimed as (
     select distinct
         card.metric_id,
-        coalesce(nullif(aim.period, ''), 'month') as period
+        coalesce(nullif(aim.period, ''), longest.period) as period
     from mart.dim_metric_target as aim
     inner join mart.dim_metric as card using (metric_key)
+    cross join lateral (
+        select shown.period
+        from unnest(array['month', 'fiscal_period', 'week', 'day']) with ordinality as shown (period, place)
+        where shown.period = any(string_to_array(card.periods, ','))
+        order by shown.place
+        limit 1
+    ) as longest
 ),
 
 shown as materialized (

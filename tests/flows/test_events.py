@@ -24,6 +24,11 @@ from tests.flows.conftest import Home
 LIMIT_S = 30
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 OVERDUE = {"day": date(2026, 3, 9), "deadline": NOW, "newest": date(2026, 3, 8), "owner": "Ann"}
+RED = {
+    "metric_id": "scrap_ratio", "name": "Scrap ratio", "unit": "%", "owner": "Bob", "scope": "site", "scope_id": "B",
+    "scope_name": "Works", "period": "month", "period_start": "2026-02-01", "value": 80.25, "target": 95.0,
+    "prior_value": 97.5,
+}  # fmt: skip
 
 
 def test_an_event_that_is_sent_twice_is_kept_once(served_home: Home):
@@ -48,7 +53,7 @@ def test_events_that_prefect_does_not_take_are_an_error(served_home: Home, tmp_p
         stranger.send_events([event])
 
 
-def test_the_example_automation_notifies_of_blocked_and_overdue(served_home: Home, tmp_path: Path):
+def test_the_example_automations_notify_of_what_is_blocked_overdue_and_red(served_home: Home, tmp_path: Path):
     with _webhook() as (url, heard):
         example = (served_home.settings.project_root / "docs" / "notify.yaml").read_text()
         mine = tmp_path / "notify.yaml"
@@ -63,12 +68,15 @@ def test_the_example_automation_notifies_of_blocked_and_overdue(served_home: Hom
             [
                 events.blocked(blocked, datetime.now(UTC)),
                 events.overdue("erp", "item", **OVERDUE, now=datetime.now(UTC)),  # type: ignore[arg-type]
+                events.breached(RED, trend=[97.5, 80.25], worst=[], known_at=NOW, now=datetime.now(UTC)),
             ]
         )
-        _wait_for(lambda: len(heard) == 2)
+        _wait_for(lambda: len(heard) == 3)
     said = "\n".join(sorted(heard))
     for needed in ("Blocked: erp.item 2026-03-09", "items.csv is not used", "the file is empty",
-                   "Overdue: erp.item of 2026-03-09", "2026-03-10T12:00:00", "2026-03-08", "Ask Ann"):  # fmt: skip
+                   "Overdue: erp.item of 2026-03-09", "2026-03-10T12:00:00", "2026-03-08", "Ask Ann",
+                   "Red: Scrap ratio Works", "80.25 %, target 95.0", "month from 2026-02-01", "[97.5, 80.25]",
+                   "Ask Bob", "where metric_id = 'scrap_ratio'"):  # fmt: skip
         assert needed in said
 
 

@@ -1,14 +1,16 @@
 """Components of metrics: what a night recomputes, what stays readable, cards that come, change and go."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 import yaml
 
 from flows import events, pipeline
-from flows.io.metric_files import CARDS
+from flows.io import metric_cards
+from flows.io.metric_files import CARDS, load
 from flows.io.metrics import recompute
+from flows.report import RunReport
 from tests.shop import Shop
 
 ON_TIME = "supplier_on_time_promised"
@@ -66,12 +68,17 @@ def test_a_receipt_tonight_changes_what_is_on_time_on_the_promised_day_and_no_ot
         "2026-03-18": (1.0, 1.0, 100.0), "2026-03-19": (1.0, 1.0, 100.0), "2026-03-20": (0.0, 0.0, None)
     }  # fmt: skip
     before = filled.fetch("select max(known_from) from mart.fct_metric_component")[0][0]
+    # Days that are not computed again stay as wrong as they are.
+    with filled.warehouse.session() as session:
+        session.execute("update mart.fct_metric_component set value = value + 7 where date = '2026-03-19'")
+        session.commit()
     filled.land(
         "goods_receipt", "2026-03-25", {"receipt_id": "R3", "po_id": "P2", "received_at": "2026-03-25 09:00:00"}
     )
     filled.good_night()
     assert on_time(filled)["2026-03-20"] == (0.0, 1.0, 0.0)
-    assert on_time(filled, "month") == {"2026-03-01": (2.0, 3.0, pytest.approx(66.6666666667))}
+    assert on_time(filled)["2026-03-19"] == (8.0, 8.0, 100.0)
+    assert on_time(filled, "month") == {"2026-03-01": (9.0, 10.0, 90.0)}
     # Of the facts by promise only the promised day of the line that changed was written.
     changed = filled.fetch(
         "select distinct held.date::text from mart.fct_metric_component as held"
@@ -131,6 +138,46 @@ def test_a_card_that_is_wrong_is_named_and_its_metric_stays_as_it_was(filled: Sh
         assert filled.fetch("select count(*) from mart.v_metric where metric_id = 'mine'")[0][0] > 0
 
 
+def test_of_a_card_that_is_refused_nothing_is_kept(filled: Shop) -> None:
+    good = {"fact": "fct_purchase_order_line", "date": "ordered_on", "value": "7 * line_count", "time": "sum"}
+    kept = "select count(*) from mart.dim_metric_component where is_current and value_sql = '7 * line_count'"
+    path = card(filled, "mine", numerator=good, denominator=good | {"value": "is_cancelled"})
+    assert "PostgreSQL refuses sum(is_cancelled)" in str(taken(filled))
+    assert filled.fetch(kept) == [(0,)]
+    # One that can be computed stays while the other is tried each night, rather than being computed each night.
+    card(filled, "mine", numerator=good, denominator=good | {"value": f"line_count * 1{30 * '0'}"})
+    for _ in range(2):
+        assert "overflow" in str(taken(filled))
+        assert filled.fetch(kept) == [(1,)]
+        assert filled.fetch(f"{HISTORY} where value_sql = '7 * line_count'") == [
+            ("7 * line_count", "2026-03-10", 21, True)
+        ]
+    path.unlink()
+    assert taken(filled) == []
+    assert filled.fetch(kept) == [(0,)]
+
+
+def test_a_metric_of_two_facts_is_as_old_and_as_complete_as_the_older(filled: Shop) -> None:
+    counted = {"date": "ordered_on", "value": "1", "time": "sum"}
+    lines, receipts = counted | {"fact": "fct_purchase_order_line"}, counted | {"fact": "fct_goods_receipt"}
+    card(filled, "both", numerator=lines, denominator=receipts | {"date": "received_on"}, scopes=["company"])
+    filled.land("purchase_order_line", "2026-04-02", {"po_id": "N", "promised_on": "2026-05-01"})
+    filled.good_night()
+    shown = (
+        f"select metric_id, is_complete, published_at from mart.v_metric where metric_id in ('both', '{ON_TIME}')"
+        " and scope = 'company' and period = 'month' and period_start = '2026-03-01' order by metric_id"
+    )
+    newest = filled.fetch("select max(published_at) from ops.slice where fact like 'fct%' group by fact order by fact")
+    (receipt,), (line,) = newest
+    assert receipt < line
+    assert filled.fetch(shown) == [("both", False, receipt), (ON_TIME, True, line)]
+    filled.land("goods_receipt", "2026-04-01", {"receipt_id": "R3", "po_id": "P2"})
+    filled.good_night()
+    (_, is_complete, published), (_, _, of_lines) = filled.fetch(shown)
+    assert is_complete
+    assert line < published <= of_lines
+
+
 def test_a_card_stops_no_publish(filled: Shop) -> None:
     """A sum that becomes too large to be kept."""
     huge = {
@@ -146,25 +193,33 @@ def test_a_card_stops_no_publish(filled: Shop) -> None:
     assert verify(filled) == []
 
 
-@pytest.mark.parametrize(
-    "gone", ["value_sql = 'gone_count'", "date_column = 'gone_on'", "where_sql = 'line_count ? 1'"]
-)
-def test_a_card_of_what_is_no_longer_there_stops_no_publish(filled: Shop, gone: str) -> None:
-    """An update of the project took away a column that a card of the home's own names."""
+def test_cards_of_what_is_no_longer_there_stop_no_publish(filled: Shop) -> None:
+    """An update of the project took away columns that cards of the home's own name."""
     mine = {"fact": "fct_purchase_order_line", "date": "ordered_on", "value": "3 * line_count", "time": "sum"}
-    card(filled, "mine", combine="value", numerator=mine, denominator=None)
-    filled.good_night()
+    for name, date_column in (("mine", "ordered_on"), ("dated", "last_received_on")):
+        card(filled, name, combine="value", numerator=mine | {"date": date_column}, denominator=None)
+    assert taken(filled) == []
     with filled.warehouse.session() as session:
-        assert session.execute(f"update mart.dim_metric_component set {gone} where value_sql = '3 * line_count'") == 1
+        for name, column, gone in (("mine", "value_sql", "gone_count"), ("dated", "date_column", "gone_on")):
+            key = f"(select numerator_key from mart.dim_metric where metric_id = '{name}')"
+            changed = f"update mart.dim_metric_component set {column} = '{gone}' where component_key = {key}"
+            assert session.execute(changed) == 1
         session.commit()
     card(filled, "mine", combine="value", numerator=mine | {"value": "gone_count"}, denominator=None)
+    card(filled, "dated", combine="value", numerator=mine | {"date": "gone_on"}, denominator=None)
     filled.land("purchase_order_line", "2026-03-12", {"po_id": "P9", "promised_on": "2026-03-18"})
-    (problem,) = filled.night().problems
-    assert "mine.yaml:" in str(problem)
+    problems = filled.night().problems
+    assert len(problems) == 2
+    assert all(f"{name}.yaml:" in str(problems) for name in ("mine", "dated"))
     assert filled.fetch("select count(*) from mart.fct_purchase_order_line") == [(4,)]
     filled.land("goods_receipt", "2026-03-17", {"receipt_id": "R9", "po_id": "P9"})
-    assert len(filled.night().problems) == 1
+    filled.night()
     assert on_time(filled, "month") == {"2026-03-01": (3.0, 3.0, 100.0)}
+
+
+def taken(shop: Shop) -> list[str]:
+    """Cards and targets taken, as every run does at its end; what is wrong with them."""
+    return [str(error) for error in metric_cards.take(shop.warehouse, load(shop.settings.home), datetime.now(UTC))]
 
 
 def verify(shop: Shop) -> list[str]:
@@ -221,6 +276,56 @@ def test_targets_are_lines_of_a_file(filled: Shop) -> None:
     ]
 
 
+def test_targets_that_are_refused_stay_as_they_were(filled: Shop) -> None:
+    mine = card(filled, "mine")
+    targets = mine.with_name("targets.csv")
+    held = "select metric_id, target::float from mart.dim_metric_target inner join mart.dim_metric using (metric_key)"
+    good = f"metric,target,red_below\n{ON_TIME},95,90\nmine,50,40\n"
+    both = [("mine", 50.0), (ON_TIME, 95.0)]
+    targets.write_text(good)
+    assert taken(filled) == []
+    for wrong, said in (
+        (good.replace("metric,target", "metric,goal"), "targets.csv:1"),
+        (good.replace("95", "9,5"), "targets.csv:2"),
+        (good.replace("50", "1e20"), "targets.csv:3"),
+    ):
+        targets.write_text(wrong)
+        (problem,) = taken(filled)
+        assert said in problem
+        assert "as it was" in problem or "as they were" in problem
+        assert sorted(filled.fetch(held)) == both
+    targets.write_text(good.replace("95", "96"))
+    card(filled, "mine", surprise=1)
+    (problem,) = taken(filled)
+    assert "mine.yaml:" in problem
+    assert sorted(filled.fetch(held)) == [both[0], (ON_TIME, 96.0)]
+    card(filled, "mine")
+    targets.write_text("metric,target\nmine,51\n")
+    assert taken(filled) == []
+    assert filled.fetch(held) == [("mine", 51.0)]
+
+
+def test_a_target_that_makes_red_is_told_though_nothing_else_is_new(filled: Shop) -> None:
+    filled.land("purchase_order_line", "2026-04-02", {"po_id": "N", "promised_on": "2026-05-01"})
+    filled.good_night()
+    daily = card(filled, "daily", periods=["day"])
+    daily.with_name("targets.csv").write_text(f"metric,target,red_below\n{ON_TIME},101,100.5\ndaily,101,100.5\n")
+    # The second is shown by day only.
+    wanted = [("daily", "day", "2026-03-19"), (ON_TIME, "month", "2026-03-01")]
+    for told in (wanted, []):
+        report = filled.good_night()
+        assert report.is_empty
+        payloads = [event.payload for event in breaches(filled, report)]
+        assert sorted((one["metric_id"], one["period"], one["period_start"]) for one in payloads) == told
+
+
+def breaches(shop: Shop, report: RunReport) -> list[events.Event]:
+    sent: list[events.Event] = []
+    with pipeline.open(shop.settings) as pipe:
+        pipe.announce(report, sent.extend)
+    return [event for event in sent if event.name == events.BREACHED]
+
+
 def test_a_metric_that_turns_red_is_told_once(filled: Shop) -> None:
     targets = filled.settings.home / "metrics" / "targets.csv"
     targets.parent.mkdir()
@@ -231,11 +336,7 @@ def test_a_metric_that_turns_red_is_told_once(filled: Shop) -> None:
     for night, red_below in enumerate(("60", "90", "90", "60", "90")):
         targets.write_text(f"metric,target,red_below\n{ON_TIME},95,{red_below}\n")
         filled.land("purchase_order_line", f"2026-04-0{night + 1}", {"po_id": f"N{night}", "promised_on": "2026-05-01"})
-        report = filled.good_night()
-        sent: list[events.Event] = []
-        with pipeline.open(filled.settings) as pipe:
-            pipe.announce(report, sent.extend)
-        heard.append([event for event in sent if event.name == events.BREACHED])
+        heard.append(breaches(filled, filled.good_night()))
     assert [len(found) for found in heard] == [0, 1, 0, 0, 1]
     first, again = heard[1][0], heard[4][0]
     assert first.resource == f"{ON_TIME}.company"

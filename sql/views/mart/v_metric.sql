@@ -17,7 +17,7 @@
 -- ytd_numerator: Numerator from the beginning of the year to the end of the period
 -- ytd_denominator: Denominator from the beginning of the year to the end of the period
 -- ytd_value: The metric from the beginning of the year to the end of the period
--- is_complete: The newest delivery speaks for the end of the period or later
+-- is_complete: The newest deliveries of what its facts are made of speak for the end of the period or later
 -- published_at: When the older of its facts was published last
 with taken as (
     select distinct
@@ -136,12 +136,26 @@ newest as (
     group by fact
 ),
 
+delivered as (
+    select
+        dataset,
+        max(as_of) as as_of
+    from ops.extract
+    where state = 'accepted'
+    group by dataset
+),
+
 known as (
     select
         component.component_key,
         days.first_day,
         days.last_day,
-        newest.published_at
+        newest.published_at,
+        (
+            select max(delivered.as_of)
+            from delivered
+            where delivered.dataset = any(string_to_array(component.datasets, ','))
+        ) as delivered_to
     from mart.dim_metric_component as component
     cross join
         lateral (
@@ -253,7 +267,8 @@ spanned as (
         + 1 as numerator_days_of_year,
         least(paired.period_end, denominator.last_day) - greatest(paired.year_start, denominator.first_day)
         + 1 as denominator_days_of_year,
-        least(numerator.published_at, denominator.published_at) as published_at
+        least(numerator.published_at, denominator.published_at) as published_at,
+        least(numerator.delivered_to, denominator.delivered_to) as delivered_to
     from paired
     inner join mart.dim_metric as card on paired.metric_id = card.metric_id
     left join known as numerator on card.numerator_key = numerator.component_key
@@ -283,6 +298,7 @@ ruled as (
         spanned.period_start,
         spanned.period_end,
         spanned.published_at,
+        coalesce(spanned.period_end <= spanned.delivered_to, false) as is_complete,
         spanned.numerator / case card.numerator_time when 'average' then spanned.numerator_days else 1 end as numerator,
         spanned.denominator / case card.denominator_time when 'average' then spanned.denominator_days else 1 end
             as denominator,
@@ -320,6 +336,7 @@ filled as (
         period_start,
         period_end,
         published_at,
+        is_complete,
         case when null_rule = 'zero' then coalesce(numerator, 0) else numerator end as numerator,
         case when null_rule = 'zero' and combine = 'difference' then coalesce(denominator, 0) else denominator end
             as denominator,
@@ -342,6 +359,7 @@ valued as (
         period_start,
         period_end,
         published_at,
+        is_complete,
         numerator,
         denominator,
         ytd_numerator,
@@ -425,11 +443,7 @@ select
     named.ytd_numerator,
     named.ytd_denominator,
     named.ytd_value,
-    named.period_end <= (
-        select max(extract.as_of)
-        from ops.extract
-        where extract.state = 'accepted'
-    ) as is_complete,
+    named.is_complete,
     named.published_at
 from named
 left join lateral (

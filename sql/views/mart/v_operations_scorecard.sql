@@ -19,7 +19,7 @@
 -- prior_value: Value of the month before
 -- change_to_prior: value - prior_value
 -- ytd_value: The metric from the beginning of the year to the end of the month
--- is_complete: The newest delivery speaks for the end of the month or later
+-- is_complete: The newest deliveries of what its facts are made of speak for the end of the month or later
 -- published_at: When the older of its facts was published last
 select
     measured.metric_key,

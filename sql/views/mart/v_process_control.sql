@@ -14,7 +14,7 @@
 -- numerator: Numerator of the day; rows of a site and month add up to mart.v_operations_scorecard
 -- denominator: Denominator of the day; adds up likewise
 -- value: The metric in its unit; NULL where the denominator is 0 or has no rows
--- usual_value: The metric over the 28 days before, of the sums of these days
+-- usual_value: The metric over those of the 28 days before that have rows: a ratio of their sums, else their mean
 -- target: Target of the work centre that holds on the day
 -- status: green, amber or red against the target; NULL without a value or a target
 with worked as (
@@ -42,7 +42,8 @@ usual as (
     select
         *,
         sum(numerator) over before as usual_numerator,
-        sum(denominator) over before as usual_denominator
+        sum(denominator) over before as usual_denominator,
+        count(*) over before as usual_days
     from worked
     window before as (
         partition by metric_key, site_key, work_center_key
@@ -65,9 +66,8 @@ valued as (
         end as value,
         card.scale * case card.combine
             when 'ratio' then usual.usual_numerator / nullif(usual.usual_denominator, 0)
-            when 'difference' then usual.usual_numerator - usual.usual_denominator
-            -- of a sum the usual day
-            else usual.usual_numerator / 28
+            when 'difference' then (usual.usual_numerator - usual.usual_denominator) / usual.usual_days
+            else usual.usual_numerator / usual.usual_days
         end as usual_value
     from usual
     inner join mart.dim_metric as card on usual.metric_key = card.metric_key

@@ -1,13 +1,13 @@
 """first tables.
 
-Revision: 0001_202611230107, after nothing
+Revision: 0001_202611230125, after nothing
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0001_202611230107"
+revision = "0001_202611230125"
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -269,6 +269,13 @@ def upgrade() -> None:
             autoincrement=False,
             nullable=False,
             comment="Dimensions it is kept by, with commas between",
+        ),
+        sa.Column(
+            "datasets",
+            sa.Text(),
+            autoincrement=False,
+            nullable=False,
+            comment="Datasets whose rows its fact has, with commas between",
         ),
         sa.Column(
             "is_current",
