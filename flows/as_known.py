@@ -5,7 +5,6 @@ sightings. The landing store keeps all bytes with the moment they came. So what 
 again comes to: the one function from deliveries to tables, applied to fewer of them.
 """
 
-import shutil
 from collections.abc import Mapping
 from contextlib import closing
 from datetime import datetime
@@ -13,7 +12,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import polars as pl
-from pydantic import SecretStr
 
 from flows import pipeline, startup
 from flows.io.current import Everything, current_rows
@@ -21,10 +19,9 @@ from flows.io.lake import Lake
 from flows.io.pull import load_sources
 from flows.io.pull.again import SEPARATOR
 from flows.io.pull.deliveries import Delivery, deliveries_at
-from flows.io.staging.pseudonym import KEY_FILE
 from flows.io.warehouse import Warehouse, quote
 from flows.report import RunReport
-from flows.scratch import scratch_database
+from flows.scratch import scratch_database, settings_in
 from flows.settings import Settings
 from schemas.catalog import DATASETS, DIMENSIONS, FACTS
 from schemas.errors import BuildError
@@ -55,12 +52,7 @@ def known_at(settings: Settings, moment: datetime, name: str, scratch_url: str) 
     needed = {name} if table is None else {*table.inputs} & DATASETS.keys()
     deliveries = _landed(settings, moment, needed)
     with TemporaryDirectory(prefix="opsmart-known-") as folder:
-        home = Path(folder)
-        if (settings.home / KEY_FILE).exists():
-            shutil.copyfile(settings.home / KEY_FILE, home / KEY_FILE)
-        scratch = settings.model_copy(
-            update={"home": home, "lake": home / "lake", "warehouse_url": SecretStr(scratch_url)}
-        )
+        scratch = settings_in(settings, Path(folder), scratch_url)
         report = RunReport("as-known-at")
         with pipeline.open(scratch) as pipe, pipe.recorded("as-known-at", "as-known-at", {}, report):
             for source, found in deliveries.items():

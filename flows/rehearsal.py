@@ -5,7 +5,6 @@ into a copy of the ledger in a scratch database and a scratch lake laid over the
 that the run follows, holds no locks, and costs what staging, the copy and the builds do.
 """
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import astuple
@@ -13,7 +12,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import polars as pl
-from pydantic import SecretStr
 
 from flows import pipeline as work
 from flows import startup
@@ -21,11 +19,10 @@ from flows.io.lake import Lake, Overlay
 from flows.io.ledger_copy import copy_ledger
 from flows.io.pull.deliveries import Delivery
 from flows.io.span import Span
-from flows.io.staging.pseudonym import KEY_FILE
 from flows.io.warehouse import Warehouse
 from flows.pipeline import Pipeline
 from flows.report import PlannedPull, PlannedTable, RunReport
-from flows.scratch import scratch_database
+from flows.scratch import scratch_database, settings_in
 from flows.settings import Settings
 from schemas.catalog import DIMENSIONS
 
@@ -70,7 +67,7 @@ def plan(
             report.planned += _tables(pipeline, mart, span, reason, everything=everything)
             return report
         with scratch(settings) as copy_url:
-            stage = _stage(settings, Path(folder), copy_url)
+            stage = settings_in(settings, Path(folder), copy_url)
             startup.migrate(stage)
             read = {name for table in (*span.tables, *DIMENSIONS.values()) for name in table.inputs}
             copy_ledger(url, copy_url, read)
@@ -79,15 +76,6 @@ def plan(
                 _take(rehearsed, found, report)
                 report.planned += _tables(rehearsed, mart, span, reason, everything=everything)
     return report
-
-
-def _stage(settings: Settings, folder: Path, url: str) -> Settings:
-    """The settings of a rehearsal: the same sources and rules, a home, a lake and a warehouse of its own."""
-    home = folder / "home"
-    (home / "work").mkdir(parents=True)
-    if (settings.home / KEY_FILE).exists():
-        shutil.copyfile(settings.home / KEY_FILE, home / KEY_FILE)
-    return settings.model_copy(update={"home": home, "lake": home / "lake", "warehouse_url": SecretStr(url)})
 
 
 def _take(rehearsed: Pipeline, found: Mapping[str, list[Delivery]], report: RunReport) -> None:

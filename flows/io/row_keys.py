@@ -20,11 +20,7 @@ def with_row_key(rows: pl.LazyFrame, fact: Fact, source: str) -> pl.LazyFrame:
         return rows.with_columns(row_key=hash_columns({name: types[name] for name in natural}, salt=[fact.name]))
     own = natural[1 : 1 + len(_dataset_key(fact))]
     key_hash = hash_columns({name: types[name] for name in own}, salt=(source,))
-    return (
-        rows.with_columns(key_hash.alias(_KEY_HASH))
-        .with_columns(row_key=_of_driving(fact))
-        .drop(_KEY_HASH, strict=False)
-    )
+    return rows.with_columns(key_hash.alias(_KEY_HASH)).with_columns(row_key=_of_driving(fact)).drop(_KEY_HASH)
 
 
 def of_driving_rows(fact: Fact, rows: pl.DataFrame) -> pl.DataFrame:
@@ -39,10 +35,7 @@ def of_driving_rows(fact: Fact, rows: pl.DataFrame) -> pl.DataFrame:
         offsets = list(range(-window.after, window.before + 1))
     anchored = [keys.with_columns(pl.col("row_date").dt.offset_by(f"{n}d").alias(fact.anchor)) for n in offsets]
     # Of streams whose closed periods are adjusted no rows are named: all others are booked on their own days.
-    is_reversal, original = pl.lit(value=False), pl.col("row_date")
-    types = fact.contract.dtypes()
-    booked = {name: is_reversal if types[name] == pl.Boolean else original for name in _beside_key(fact)[1:]}
-    plain = pl.concat(anchored).with_columns(**booked)
+    plain = pl.concat(anchored).with_columns(pl.col("row_date").alias(f"original_{fact.anchor}"), is_reversal=False)
     return plain.select(row_key=_of_driving(fact)).unique().collect()
 
 

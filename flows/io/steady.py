@@ -1,19 +1,12 @@
 """Trying again what a lost connection cut short: PostgreSQL restarts, and a moment later all is well."""
 
-import time
-from collections.abc import Callable
-from functools import wraps
-from typing import ParamSpec, TypeVar
-
 from sqlalchemy.exc import DBAPIError, OperationalError
+from tenacity import retry, retry_if_exception, stop_after_attempt, wait_exponential
 
 from schemas.errors import WarehouseError
 
 RETRIES = 2
 FIRST_DELAY_S = 2.0
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
 def is_passing(error: object) -> bool:
@@ -23,21 +16,13 @@ def is_passing(error: object) -> bool:
     )
 
 
-def steady(step: Callable[P, R]) -> Callable[P, R]:
-    """Have a step tried again, with back-off, that is one transaction or does no harm when it is done twice.
+steady = retry(
+    retry=retry_if_exception(is_passing),
+    stop=stop_after_attempt(1 + RETRIES),
+    wait=wait_exponential(FIRST_DELAY_S),
+    reraise=True,
+)
+"""Has a step tried again, with back-off, that is one transaction or does no harm when it is done twice.
 
-    For what no Prefect task wraps: those are tried again by Prefect, by the same rules.
-    """
-
-    @wraps(step)
-    def tried(*args: P.args, **kwargs: P.kwargs) -> R:
-        for attempt in range(RETRIES):
-            try:
-                return step(*args, **kwargs)
-            except Exception as error:
-                if not is_passing(error):
-                    raise
-                time.sleep(FIRST_DELAY_S * 2**attempt)
-        return step(*args, **kwargs)
-
-    return tried
+For what no Prefect task wraps: those are tried again by Prefect, by the same rules.
+"""

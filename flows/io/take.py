@@ -2,7 +2,8 @@
 
 import shutil
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -76,29 +77,25 @@ class Taker:
         What is wrong with the delivery itself blocks it and is returned. With a wrong source folder, and with errors
         of the lake or the warehouse (which are raised), the delivery stays pending.
         """
-        folder = self.work / f"extract-{extract.extract_id}"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
         taken = TakenExtract(extract.source, extract.dataset, extract.slot, "blocked")
         counts: dict[str, int] = {}
-        try:
-            with self.staging:
-                staged = self._stage(delivery, extract, folder)
-                failed, is_released = self._judge(delivery, extract, staged)
-            counts = staged.counts
-            taken = _counted(taken, counts)
-            quarantine.keep(self.warehouse, self.lake, extract, staged, datetime.now(UTC))
-            if failed and not is_released:
-                return self._block(extract, taken, failed, counts)
-            rows = self._rows(staged, extract, is_released=is_released)
-            gives_coverage = accept(self.warehouse, self.lake, extract, rows, datetime.now(UTC))
-        except ExtractError as error:
-            return self._block(extract, taken, str(error), counts)
-        except SourceError as error:
-            # Not the delivery is wrong but how it is read: it stays pending, and is taken once that is mended.
-            return replace(taken, message=str(error))
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        with self._folder(extract) as folder:
+            try:
+                with self.staging:
+                    staged = self._stage(delivery, extract, folder)
+                    failed, is_released = self._judge(delivery, extract, staged)
+                counts = staged.counts
+                taken = _counted(taken, counts)
+                quarantine.keep(self.warehouse, self.lake, extract, staged, datetime.now(UTC))
+                if failed and not is_released:
+                    return self._block(extract, taken, failed, counts)
+                rows = self._rows(staged, extract, is_released=is_released)
+                gives_coverage = accept(self.warehouse, self.lake, extract, rows, datetime.now(UTC))
+            except ExtractError as error:
+                return self._block(extract, taken, str(error), counts)
+            except SourceError as error:
+                # Not the delivery is wrong but how it is read: it stays pending, and is taken once that is mended.
+                return replace(taken, message=str(error))
         reasons = withheld(extract, staged.unreadable_keys, gives_coverage=bool(gives_coverage))
         return replace(taken, state="accepted", message="; ".join([*staged.warnings, *reasons]))
 
@@ -119,10 +116,7 @@ class Taker:
 
     def replay(self, delivery: Delivery, extract: Extract) -> TakenExtract:
         """Take what was held back of an accepted delivery, as its source maps and corrects it now."""
-        folder = self.work / f"extract-{extract.extract_id}"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        try:
+        with self._folder(extract) as folder:
             with self.staging:
                 staged = self._stage(delivery, extract, folder)
             done = take_held(
@@ -133,12 +127,21 @@ class Taker:
                 retire_limit_pct=self._retire_limit(extract, is_released=self._is_released(extract)),
                 now=datetime.now(UTC),
             )
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
         counts = asdict(done)
         reasons = withheld(extract, staged.unreadable_keys, gives_coverage=counts.pop("gives_coverage"))
         name = (extract.source, extract.dataset, extract.slot)
         return TakenExtract(*name, "accepted", **counts, message="; ".join(reasons))
+
+    @contextmanager
+    def _folder(self, extract: Extract) -> Iterator[Path]:
+        """Where a delivery is staged, empty; gone afterwards."""
+        folder = self.work / f"extract-{extract.extract_id}"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _is_released(self, extract: Extract) -> bool:
         with self.warehouse.session() as session:

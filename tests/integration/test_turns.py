@@ -1,8 +1,10 @@
 """A server that restarts takes locks and transactions with it: turns are taken again or given up, steps done again."""
 
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,7 +23,7 @@ HELD = "select count(*) from pg_locks where locktype = 'advisory' and granted"
 
 @pytest.fixture(autouse=True)
 def _no_delay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steady, "FIRST_DELAY_S", 0.05)
+    monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=lambda seconds: time.sleep(seconds / 40)))
 
 
 @pytest.fixture
