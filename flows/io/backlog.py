@@ -8,11 +8,7 @@ from schemas.catalog import FACTS
 
 def dirty(session: Session, tables: Iterable[str]) -> list[str]:
     """Those of the tables that have slices to be built."""
-    names = session.fetch(
-        "select distinct fact from ops.dirty_slice as dirty left join ops.slice as published"
-        " using (fact, source, day) where dirty.state = 'pending'"
-        " and dirty.generation > coalesce(published.generation, 0)"
-    )["fact"]
+    names = session.fetch("select distinct fact from ops.awaiting_slice where state = 'pending'")["fact"]
     return [name for name in tables if name in set(names)]
 
 
@@ -24,10 +20,8 @@ def largest_first(session: Session, facts: Sequence[str]) -> list[str]:
 
 _DIRTY_ROWS = """
 with dirty as (
-    select distinct dirty.day
-    from ops.dirty_slice as dirty
-    left join ops.slice as published using (fact, source, day)
-    where fact = any($1) and dirty.state = 'pending' and dirty.generation > coalesce(published.generation, 0)
+    select distinct day from ops.awaiting_slice
+    where fact = any($1) and state = 'pending'
 )
 select stream.dataset, sum(stream_day.row_count)::bigint
 from dirty

@@ -52,11 +52,8 @@ def dirty_slices(session: Session, table: Fact | Dimension) -> pl.DataFrame:
     Where not the whole slice does, some rows do: never in a slice that has not been published by the same logic.
     """
     return session.fetch(
-        "select source, dirty.day, dirty.generation,"
-        " dirty.whole_generation > published.generation is not false or published.logic_version <> $2 as is_whole"
-        " from ops.dirty_slice as dirty left join ops.slice as published using (fact, source, day)"
-        " where fact = $1 and dirty.state = 'pending' and dirty.generation > coalesce(published.generation, 0)"
-        " order by source, day",
+        "select source, day, generation, is_whole or published_logic <> $2 as is_whole from ops.awaiting_slice"
+        " where fact = $1 and state = 'pending' order by source, day",
         table.name,
         table.logic_version,
     )

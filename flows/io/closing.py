@@ -16,9 +16,7 @@ COMPANY = ""
 def blocked_slices(session: Session) -> Iterator[tuple[str, int]]:
     """Tables with slices that a gate holds back, and how many."""
     yield from session.fetch(
-        "select fact, count(*) from ops.dirty_slice as dirty left join ops.slice as published"
-        " using (fact, source, day) where dirty.state = 'blocked'"
-        " and dirty.generation > coalesce(published.generation, 0) group by fact order by fact"
+        "select fact, count(*) from ops.awaiting_slice where state = 'blocked' group by fact order by fact"
     ).iter_rows()
 
 

@@ -100,9 +100,7 @@ def forget_rows(session: Session, fact: Fact) -> None:
     """
     window = fact.window(fact.driving[0])
     session.execute(
-        "with awaiting as materialized (select dirty.source, dirty.day from ops.dirty_slice as dirty"
-        " left join ops.slice as published using (fact, source, day)"
-        " where fact = $1 and dirty.generation > coalesce(published.generation, 0))"
+        "with awaiting as materialized (select source, day from ops.awaiting_slice where fact = $1)"
         " delete from ops.dirty_row as done where fact = $1 and not exists (select from awaiting"
         " where awaiting.source = done.source and awaiting.day between done.row_date - $2::int"
         " and done.row_date + $3::int)",
@@ -245,11 +243,8 @@ class _Touched:
         """Whether every day of the driving streams awaits a whole build anyway."""
         return not self._session.value(
             "select 1 from ops.stream_day inner join ops.stream using (stream_id)"
-            " left join ops.dirty_slice as dirty on dirty.fact = $2 and dirty.source = stream.source"
-            " and dirty.day = stream_day.day"
-            " left join ops.slice as published on published.fact = dirty.fact and published.source = dirty.source"
-            " and published.day = dirty.day where stream_id = any($1)"
-            " and dirty.whole_generation > coalesce(published.generation, 0) is not true limit 1",
+            " left join ops.awaiting_slice as awaiting on awaiting.fact = $2 and awaiting.source = stream.source"
+            " and awaiting.day = stream_day.day where stream_id = any($1) and is_whole is not true limit 1",
             driving,
             fact.name,
         )

@@ -45,10 +45,12 @@ def lake_schema(dataset: Dataset) -> dict[str, pl.DataType]:
 
 
 class Lake:
-    """A folder (or object store URL) of Delta tables."""
+    """A folder (or object store URL) of Delta tables. To be opened anew after the folder was replaced by another."""
 
     def __init__(self, root: Path | str) -> None:
         self._root = str(root)
+        # Opening a table costs more the more was appended to it. What one thread uses no other one does.
+        self._opened: dict[str, DeltaTable] = {}
 
     def uri(self, table: str) -> str:
         """Where a table is."""
@@ -109,10 +111,11 @@ class Lake:
     def _commit(self, dataset: Dataset, transaction: Transaction, files: Sequence[AddAction]) -> None:
         schema = pl.Schema(lake_schema(dataset)).to_frame().to_arrow().schema
         for attempt in range(_ATTEMPTS):
-            table = self._create(dataset.name, schema)
+            table = self._open(dataset.name, schema)
             # Delta does not refuse a transaction id it has seen; it is asked first, through the handle that commits.
             known = table.transaction_version(transaction.app_id)
             if known == transaction.version or (known is None and not files):
+                self._opened[dataset.name] = table
                 return
             outdated = [] if known is None else _files_of(table, transaction.app_id)
             have = {field.name for field in table.schema().fields}
@@ -128,10 +131,14 @@ class Lake:
                 if attempt == _ATTEMPTS - 1:
                     raise
                 continue
+            self._opened[dataset.name] = table
             return
 
-    def _create(self, name: str, schema: pa.Schema) -> DeltaTable:
+    def _open(self, name: str, schema: pa.Schema) -> DeltaTable:
         uri = self.uri(name)
+        if table := self._opened.pop(name, None):
+            table.update_incremental()
+            return table
         try:
             return DeltaTable(uri)
         except TableNotFoundError:

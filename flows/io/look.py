@@ -56,13 +56,14 @@ where source = $1 and state in ('accepted', 'blocked', 'superseded')
 _SLICES = """
 select
     coalesce(d.fact, s.fact) as table_name,
-    count(*) filter (where d.generation > coalesce(s.generation, 0) and d.state <> 'blocked') as dirty,
-    count(*) filter (where d.generation > coalesce(s.generation, 0) and d.state = 'blocked') as blocked,
+    count(*) filter (where a.state = 'pending') as dirty,
+    count(*) filter (where a.state = 'blocked') as blocked,
     count(s.fact) as published,
     sum(s.row_count)::bigint as row_count,
     max(s.published_at) as published_at
 from ops.dirty_slice as d
 full join ops.slice as s using (fact, source, day)
+left join ops.awaiting_slice as a using (fact, source, day)
 group by 1
 order by 1
 """

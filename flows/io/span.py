@@ -74,11 +74,10 @@ SLICES = pl.Schema(
 def slices_of(session: Session, table: Fact | Dimension) -> pl.DataFrame:
     """Every slice of a table: fact, source, day, state (one of STATES) and reason, what dirtied it last."""
     known = session.fetch(
-        "select fact, source, day, reason, case"
-        " when generation > coalesce(published_generation, 0) then case state when 'blocked' then state else 'waiting'"
-        " end when logic_version < $2 then 'stale' else 'published' end as state"
-        " from ops.dirty_slice left join (select fact, source, day, generation as published_generation, logic_version"
-        " from ops.slice) as published using (fact, source, day) where fact = $1",
+        "select fact, source, day, dirty.reason, case when awaiting.state = 'blocked' then 'blocked'"
+        " when awaiting.state is not null then 'waiting' when logic_version < $2 then 'stale' else 'published' end"
+        " as state from ops.dirty_slice as dirty left join ops.awaiting_slice as awaiting using (fact, source, day)"
+        " left join ops.slice using (fact, source, day) where fact = $1",
         table.name,
         table.logic_version,
     )

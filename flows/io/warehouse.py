@@ -108,8 +108,7 @@ class Session:
     def load_temporary(self, frame: pl.DataFrame, table: str) -> None:
         """Put a frame into a new temporary table, with statistics, so that joins with it are planned well."""
         columns = ", ".join(f"{quote(name)} {_column_type(dtype)}" for name, dtype in frame.schema.items())
-        self.execute(f"drop table if exists pg_temp.{quote(table)}")
-        self.execute(f"create temporary table {quote(table)} ({columns})")
+        self.execute(f"drop table if exists pg_temp.{quote(table)}; create temporary table {quote(table)} ({columns})")
         self._copy(frame, f"pg_temp.{quote(table)}")
         self.execute(f"analyze pg_temp.{quote(table)}")
 
