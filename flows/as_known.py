@@ -50,13 +50,17 @@ def known_at(settings: Settings, moment: datetime, name: str, scratch_url: str) 
     """The same in an empty database of the caller's own."""
     table = (FACTS | DIMENSIONS).get(name)
     needed = {name} if table is None else {*table.inputs} & DATASETS.keys()
-    deliveries = _landed(settings, moment, needed)
+    accepted, released = _accepted(settings, moment, needed)
+    deliveries = _landed(settings, moment, accepted)
     with TemporaryDirectory(prefix="opsmart-known-") as folder:
         scratch = settings_in(settings, Path(folder), scratch_url)
         report = RunReport("as-known-at")
         with pipeline.open(scratch) as pipe, pipe.recorded("as-known-at", "as-known-at", {}, report):
             for source, found in deliveries.items():
                 pipe.have(source, found)
+                for delivery in found:
+                    if _key(delivery) in released.get(source, ()):
+                        pipe.let_pass(source, delivery)
                 pipe.take(source)
             if name in (*pipe.dirty_dimensions(), *pipe.dirty_facts()):
                 pipe.build(name)
@@ -73,12 +77,13 @@ def known_at(settings: Settings, moment: datetime, name: str, scratch_url: str) 
             return session.fetch(f"select * from mart.{quote(name)}").cast(pl.Schema(table.contract.dtypes()))
 
 
-def _landed(settings: Settings, moment: datetime, datasets: set[str]) -> dict[str, list[Delivery]]:
-    """Deliveries of some datasets that the ledger accepted and that had landed by a moment, by source."""
+def _landed(
+    settings: Settings, moment: datetime, accepted: Mapping[str, Mapping[Key, datetime]]
+) -> dict[str, list[Delivery]]:
+    """The accepted deliveries that had landed by a moment, by source."""
     sources = load_sources(settings.sql_root / "sources", settings.sources, broken={})
     return {
-        name: _found(sources.get(name), name, wanted, settings.landing, moment)
-        for name, wanted in _accepted(settings, moment, datasets).items()
+        name: _found(sources.get(name), name, wanted, settings.landing, moment) for name, wanted in accepted.items()
     }
 
 
@@ -90,7 +95,7 @@ def _found(
 
     def look(at: datetime) -> None:
         for delivery in [] if source is None else deliveries_at(source, landing, at):
-            key = (delivery.dataset, delivery.slot, delivery.revision, delivery.content_hash)
+            key = _key(delivery)
             if key in wanted and all(file.path.exists() for file in delivery.files):
                 found[key] = delivery
 
@@ -108,17 +113,28 @@ def _found(
     return list(found.values())
 
 
-def _accepted(settings: Settings, moment: datetime, datasets: set[str]) -> dict[str, dict[Key, datetime]]:
-    """By source: deliveries that the ledger accepted and that had landed by a moment, and when."""
+def _key(delivery: Delivery) -> Key:
+    return (delivery.dataset, delivery.slot, delivery.revision, delivery.content_hash)
+
+
+def _accepted(
+    settings: Settings, moment: datetime, datasets: set[str]
+) -> tuple[dict[str, dict[Key, datetime]], dict[str, set[Key]]]:
+    """By source: deliveries that the ledger accepted and that had landed by a moment, and when; those released."""
     with closing(Warehouse.at(startup.warehouse_url(settings))) as warehouse, warehouse.session() as session:
         rows = session.fetch(
-            "select source, dataset, slot, revision, content_hash, landed_at from ops.extract"
+            "select source, dataset, slot, revision, content_hash, landed_at,"
+            " exists(select from ops.release where release.extract_id = extract.extract_id) as is_released"
+            " from ops.extract"
             " where state = 'accepted' and landed_at <= $1 and dataset = any($2) order by as_of, revision, landed_at",
             moment,
             sorted(datasets),
         )
     found: dict[str, dict[Key, datetime]] = {}
-    for source, dataset, slot, revision, content_hash, landed_at in rows.iter_rows():
+    released: dict[str, set[Key]] = {}
+    for source, dataset, slot, revision, content_hash, landed_at, is_released in rows.iter_rows():
         key = (dataset, slot, revision, content_hash.partition(SEPARATOR)[0])
         found.setdefault(source, {})[key] = landed_at
-    return found
+        if is_released:
+            released.setdefault(source, set()).add(key)
+    return found, released

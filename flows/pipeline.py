@@ -125,6 +125,14 @@ class Pipeline:
         """Have these deliveries of a source pending, whatever else it has delivered."""
         self._pending[source] = deliveries
 
+    def let_pass(self, source: str, delivery: Delivery) -> None:
+        """Have a delivery pass whatever its gates say, because somebody released it."""
+        extract = self._register(self._sources[source], delivery)
+        with self._warehouse.session() as session:
+            release = {"by": "opsmart", "reason": "it was released", "overruled": "", "at": datetime.now(UTC)}
+            ledger.release(session, extract, **release)
+            session.commit()
+
     def pending_sources(
         self, span: Span | None = None, *, with_queries: bool = True, repull: bool = False
     ) -> list[str]:

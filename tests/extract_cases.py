@@ -1,7 +1,7 @@
 """Extracts for the gates: what differs from a good one, and which gates must say so."""
 
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,12 +16,13 @@ from tests.moments import DAY, NEXT, NOW
 ROWS = ("rows_in", "rows_accepted", "rows_quarantined", "rows_duplicate", "rows_excluded")
 GOOD = gates.ExtractFacts("e1", DAY, 100, 90, 5, 3, 2)
 NOTHING = dict.fromkeys(ROWS, 0)
-PO_LINE = "purchase_order_line"
+PO_LINE, PO = "purchase_order_line", "production_order"
 WANTED = ("requested_on", "promised_on", "committed_on")
 """Days that an order line names, none of which ought to be before that of the order."""
 
 GOOD_COLUMNS = {
     PO_LINE: {"ordered_on": [DAY, DAY], **{name: [NEXT, NEXT] for name in WANTED}},
+    PO: {"planned_start": [NOW, NOW], "due_at": [NOW, NOW]},
     "gl_entry": {"journal_id": ["J1", "J1"], "line_no": ["1", "2"], "debit": [5, 0], "credit": [0, 5]},
 }
 """What two good rows have beside their keys."""
@@ -45,11 +46,15 @@ class ExtractCase:
     deliveries: int = 4
     declared: dict = field(default_factory=dict)
 
+    @property
+    def judged(self) -> str:
+        return self.dataset
+
     def holds(self, folder: Path = gates_files.GATES) -> bool:
         contract = DATASETS[self.dataset].contract
         given = {name: ["1", "2"] if kind == pl.String else [DAY, DAY] for name, kind in contract.dtypes().items()}
         given = {name: values for name, values in given.items() if name in contract.key()}
-        given |= GOOD_COLUMNS[self.dataset] | self.columns
+        given |= GOOD_COLUMNS.get(self.dataset, {}) | self.columns
         staged = pl.DataFrame(
             [pl.Series(name, given.get(name, [None] * 2), kind) for name, kind in contract.dtypes().items()]
         )
@@ -86,6 +91,7 @@ COUNTS = [
     ExtractCase("small, eleven bad", quarantined(11, of=100), said=TOO_MANY),
     ExtractCase("large, a twentieth bad", quarantined(50, of=1000)),
     ExtractCase("large, more than a twentieth bad", quarantined(51, of=1000), said=TOO_MANY),
+    ExtractCase("large, one more than a twentieth bad", quarantined(501, of=10_000), said=TOO_MANY),
     ExtractCase("tolerated rows", quarantined(3, of=100, tolerance_rows=3)),
     ExtractCase("more than the tolerated rows", quarantined(4, of=100, tolerance_rows=3), said=TOO_MANY),
     ExtractCase("tolerated share", quarantined(20, of=100, tolerance_share=0.2)),
@@ -94,6 +100,8 @@ COUNTS = [
     ExtractCase("rows or share, the other", quarantined(30, of=100, tolerance_share=0.2, tolerance_rows=30)),
     ExtractCase("nothing tolerated", quarantined(1, of=100, tolerance_share=0.0), said=TOO_MANY),
     ExtractCase("all bad", NOTHING | {"rows_in": 3, "rows_quarantined": 3}, said=UNUSABLE),
+    ExtractCase("a bad row alone", NOTHING | {"rows_in": 1, "rows_quarantined": 1}, said=UNUSABLE),
+    ExtractCase("a good row alone", NOTHING | {"rows_in": 1, "rows_accepted": 1}),
     ExtractCase("a correction that fits no longer", {"rows_unexpected": 1}, said=(("corrections_expected", "warned"),)),
     ExtractCase("all excluded", NOTHING | {"rows_in": 3, "rows_excluded": 3}),
     ExtractCase("no key", columns={"po_id": [None, "2"]}, said=(("key_given", "failed"),)),
@@ -105,6 +113,13 @@ COUNTS = [
             said=((f"{day.removesuffix('_on')}_after_ordered", "warned"),),
         )
         for day in WANTED
+    ),
+    ExtractCase("due as it is planned to start", dataset=PO),
+    ExtractCase(
+        "due before it is planned to start",
+        columns={"due_at": [NOW, NOW - timedelta(microseconds=1)]},
+        said=(("due_after_planned_start", "warned"),),
+        dataset=PO,
     ),
     *(ExtractCase(f"{day} on the day, or not", columns={day: [DAY, None]}) for day in WANTED),
 ]  # fmt: skip
@@ -146,6 +161,8 @@ USUAL = [
     ExtractCase("two days older than ever", {"days_behind": 3}, history=YESTERDAY, said=STALE),
     ExtractCase("two days older, blocking", {"days_behind": 3}, history=YESTERDAY, declared=STRICT,
                 said=(("rows_reach_as_of", "failed"),)),
+    ExtractCase("two days older than on any kind of day", {"days_behind": 3}, said=STALE,
+                history=tuple((*row[:-1], False) for row in YESTERDAY)),
     ExtractCase("older than in a week", {"days_behind": 3}, history=YESTERDAY[:7]),
     ExtractCase("in time", {"hours_late": 0.0}),
     ExtractCase("late", {"hours_late": 0.1}, said=warned("delivered_on_time"), declared=STRICT),
@@ -172,6 +189,7 @@ SITES, UNITS = before(*[5] * 8, measure="sites", part="A"), before(5, measure="u
 PRICE = {"item_id": ["I1", "I1"], "currency": ["EUR", "EUR"], "uom": ["EA", "EA"]}
 LAST_PRICE = before(1, 9, 9, 9, measure="price", part="I1 in EUR per EA") + before(5, measure="uom_values", part="EA")
 LAST_PRICE += before(5, measure="currency_values", part="EUR")
+TWO_SITES, OTHER_SITES = {"site_id": ["A", "B"]}, before(*[5] * 8, measure="sites", part="C")
 NOT_NEW = before(5, measure="uom_values", part="BAG")
 
 
@@ -184,6 +202,14 @@ def price(*values):
 
 
 OFF = warned("price_within_band")
+NO_AMOUNTS = {"debit": [0, 0], "credit": [0, 0]}
+CATEGORIES = [
+    (dataset, named["column"])
+    for loaded in gates_files.load_suites()
+    if loaded.file.stem == "extract_values"
+    for dataset, columns in loaded.suite.applies_to.items()
+    for named in columns
+]
 PARTS = [
     ExtractCase("a fifth more is missing", history=nulls(0.8)),
     ExtractCase("more is missing", history=nulls(0.79), said=warned("null_shares_as_usual")),
@@ -203,12 +229,23 @@ PARTS = [
     ExtractCase("a site is missing", history=SITES, deliveries=9, said=warned("sites_all_there")),
     ExtractCase("a site is missing, blocking", history=SITES, deliveries=9, declared=STRICT,
                 said=(("sites_all_there", "failed"),)),
+    ExtractCase("two sites of three", columns=TWO_SITES, history=(*SITES, *OTHER_SITES), deliveries=9,
+                said=warned("sites_all_there")),
     ExtractCase("a site that was missing before", history=SITES[:7], deliveries=9),
     ExtractCase("twice the price", columns=price(2, 2), history=LAST_PRICE),
     ExtractCase("more than twice the price", columns=price(2, "2.1"), history=LAST_PRICE, said=OFF),
     ExtractCase("less than half the price", columns=price("0.5", "0.4"), history=LAST_PRICE, said=OFF),
     ExtractCase("a slipped decimal mark, blocking", columns=price(10, 10), history=LAST_PRICE, declared=STRICT,
                 said=(("price_within_band", "failed"),)),
+    ExtractCase("one of two prices", columns=price(1, "2.1") | {"item_id": ["I2", "I1"]}, history=LAST_PRICE, said=OFF),
+    *(
+        ExtractCase(
+            f"a new {column} of {dataset}", dataset=dataset, said=warned(f"{column}_values_known"),
+            columns={other: ["OLD", "OLD"] for _, other in CATEGORIES} | {column: ["OLD", "NEW"]} | NO_AMOUNTS,
+            history=[row for _, other in CATEGORIES for row in before(5, measure=f"{other}_values", part="OLD")],
+        )
+        for dataset, column in CATEGORIES
+    ),
     ExtractCase("goods for nothing beside", columns=price(0, "2.1"), history=LAST_PRICE, said=OFF),
 ]  # fmt: skip
 
@@ -228,6 +265,11 @@ JOURNALS = [
     journal(debit=[6, 0], counts=ALL_READ | {"mode": "delta"}),
     journal(debit=[6, 0], counts={"mode": "delta"}),
     journal(counts={"rows_quarantined": 5}),
+    journal(
+        debit=[6, 0],
+        counts={"rows_quarantined": 1, "rows_excluded": 6},
+        said=warned("journals_balance_but_for_quarantine"),
+    ),
     journal(debit=[6, 0], counts={"rows_quarantined": 5}, said=warned("journals_balance_but_for_quarantine")),
 ]
 

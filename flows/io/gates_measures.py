@@ -151,7 +151,7 @@ def _run(queries: Sequence[pl.LazyFrame], plan: Plan) -> list[pl.DataFrame]:
     """What the plan's queries come to. They share no intermediate result: it would be a copy of the rows."""
     try:
         return pl.collect_all(queries, engine="streaming", optimizations=pl.QueryOptFlags(comm_subplan_elim=False))
-    except (pl.exceptions.ComputeError, pl.exceptions.SchemaError, pl.exceptions.InvalidOperationError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         measures = (*plan.measures.values(), *plan.driving.values(), *plan.derived.values())
         others = (*plan.parts.values(), *plan.groups.values())
         raise GateError(

@@ -71,6 +71,14 @@ def test_what_was_blocked_was_not_known(shop: Shop, server: Server) -> None:
     assert _known(shop, server, datetime.now(UTC), "fct_purchase_order_line")["po_id"].to_list() == ["P1"]
 
 
+def test_what_was_released_was_known(shop: Shop, server: Server) -> None:
+    shop.source(purchase_order_line="delta")
+    shop.land("purchase_order_line", "2026-03-31", *({"po_id": f"P{n}", "uom": "X"} for n in range(2, 13)), {})
+    assert shop.night().problems
+    shop.release(1)
+    assert _known(shop, server, datetime.now(UTC), "fct_purchase_order_line")["po_id"].to_list() == ["P1"]
+
+
 def test_what_cannot_be_taken_any_more_is_an_error(shop: Shop, server: Server) -> None:
     """Half of what was known would pass for all of it."""
     shop.source(purchase_order_line="delta")

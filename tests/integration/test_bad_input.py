@@ -290,6 +290,11 @@ def test_future_change_and_deleted_rows_in_a_delta(tmp_path: Path) -> None:
         ("mode: snapshot", "mode: snapshots", "mode"),
         ("purchase_order_line: {mode", "purchase_order_lines: {mode", "did you mean purchase_order_line"),
         ("qty: decimal", "qty: number", "qty"),
+        (
+            "mode: snapshot",
+            "mode: snapshot, reason: known, gates: {rows_as_usul: ignore}",
+            "did you mean rows_as_usual",
+        ),
         ("tables:", "tables: [", "no valid YAML"),
         ("name: shop", "name: shop\n        time_zone: Berlin", "time zone"),
     ],

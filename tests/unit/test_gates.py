@@ -1,7 +1,7 @@
 """The first suites: what each gate holds back and what it lets through, and that every rule in the files is needed."""
 
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -84,6 +84,10 @@ class SliceCase:
     copies: int = 1
     published: int | None = None
 
+    @property
+    def judged(self) -> str:
+        return self.fact
+
     def holds(self, folder: Path = gates_files.GATES) -> bool:
         good = pl.concat([good_rows(self.fact)] * self.copies).with_columns(row_key=pl.int_range(pl.len()))
         dimensions = set(FACTS[self.fact].contract.marked("dimension").values())
@@ -140,11 +144,16 @@ def beyond(part):
     return (failed(f"{part}_within_bounds"),)
 
 
+BEFORE = DAY - timedelta(days=1)
+
+
 def received(quantity):
     return {"received_qty": numbers(quantity, None, None)}
 
 
+RETURNED, NO_PLAN = {"ordered_qty": numbers("-1.5", "2.5", "4")}, dict.fromkeys(PLANNED, [None] * 3)
 LESS = ("rows_as_before", DAY, "warned")
+BEYOND_ELAPSED = (("machine_time_within_elapsed", DAY, "warned"),)
 BOUNDS = [
     (fact, named["part"], named["whole"])
     for loaded in gates_files.load_suites()
@@ -217,8 +226,28 @@ SLICES = [
         for fact, part, whole in BOUNDS
         for count, of, said in ((1, 1, ()), (0, 1, ()), (1, 0, beyond(part)), (-1, 0, beyond(part)))
     ),
+    SliceCase("no amounts", NO_PLAN, NO_PLAN, fact="fct_budget"),
+    SliceCase("no quantities", {"received_qty": [None] * 3}, {"received_qty": [None] * 3}, fact="fct_goods_receipt"),
+    SliceCase("a slice of half a piece lost", driving=qty("1.5", "2.5", "0.5"), keep=(0, 1), said=LATER_GAPS),
+    SliceCase("a slice without a quantity lost", driving=qty("1.5", "2.5", 0), keep=(0, 1), said=LATER_GAPS[:1]),
+    SliceCase(
+        "no currency", {"currency": [None] * 3, "fx_rate_functional": [None] * 3, "fx_rate_reporting": [None] * 3}
+    ),
+    SliceCase("a return, a tenth over", RETURNED | received("-1.65"), RETURNED),
+    SliceCase(
+        "a return, more than a tenth over",
+        RETURNED | received("-1.6501"),
+        RETURNED,
+        said=(("received_within_order", DAY, "warned"),),
+    ),
     SliceCase("a tenth over", received("1.65"), said=()),
     SliceCase("more than a tenth over", received("1.6501"), said=(("received_within_order", DAY, "warned"),)),
+    SliceCase("received a business day before", {"ordered_on": [DAY] * 3, "first_received_on": [BEFORE, None, DAY]}),
+    SliceCase(
+        "received before it was ordered",
+        {"ordered_on": [NEXT] * 3, "first_received_on": [BEFORE, None, DAY]},
+        said=(("received_after_ordered", DAY, "warned"),),
+    ),
     SliceCase("all orders known", {"is_orphan": [False] * 3}, fact="fct_goods_receipt"),
     SliceCase(
         "an order not known",
@@ -234,15 +263,24 @@ SLICES = [
     ),
     *(
         SliceCase(
-            f"{run} minutes of {elapsed}",
-            {"elapsed_min": numbers(elapsed, 0, 0), "setup_min": numbers(5, 0, None), "run_min": numbers(run, 0, None)},
+            f"{setup} and {run} minutes of {elapsed}",
+            {
+                "elapsed_min": numbers(elapsed, 0, 0),
+                "setup_min": numbers(setup, 0, None),
+                "run_min": numbers(run, 0, None),
+            },
             fact="fct_operation",
             said=said,
         )
-        for run, elapsed, said in (
-            ("6", "10", ()),
-            ("6.0001", "10", (("machine_time_within_elapsed", DAY, "warned"),)),
-            ("6", "0", ()),
+        for setup, run, elapsed, said in (
+            ("5", "6", "10", ()),
+            ("5", "6.0001", "10", BEYOND_ELAPSED),
+            ("5", "6", "1", BEYOND_ELAPSED),
+            ("5", "6", "0", ()),
+            (None, "11", "10", ()),
+            (None, "11.0001", "10", BEYOND_ELAPSED),
+            ("11", None, "10", ()),
+            ("11.0001", None, "10", BEYOND_ELAPSED),
         )
     ),
     SliceCase("half of the last version", copies=5, published=20),
@@ -312,21 +350,17 @@ OPPOSITES = {
     "where item_id is null": "where item_id is not null",
     "[journal_id, currency]": "[journal_id]",
     "like_days": "all_days",
+    " + interval '1d'": "",
 }
 """Turns of a rule in the files."""
 
 
 def cases_of(text, folder):
     """The cases that a gate file can decide, the telling ones first."""
-    if "judges: extracts" in text:
-        dataset = "gl_entry" if "[gl_entry]" in text else "purchase_order_line"
-        gates_there = gates_files.plan("extracts", dataset, folder).gates
-        cases = [case for case in EXTRACTS if case.dataset == dataset]
-        return sorted(cases, key=lambda case: not any(gate in gates_there for gate, _ in case.said))
-    fact = max((fact for fact in GOOD_ROWS if fact in text), key=len, default="fct_purchase_order_line")
-    gates_there = gates_files.plan("facts", fact, folder).gates
-    cases = [case for case in SLICES if case.fact == fact]
-    return sorted(cases, key=lambda case: not any(gate in gates_there for gate, *_ in case.said))
+    judged, cases = ("extracts", EXTRACTS) if "judges: extracts" in text else ("facts", SLICES)
+    there = {name: gates_files.plan(judged, name, folder).gates for name in {case.judged for case in cases}}
+    cases = [case for case in cases if there[case.judged]]
+    return sorted(cases, key=lambda case: not any(gate in there[case.judged] for gate, *_ in case.said))
 
 
 def turned_rules():

@@ -99,6 +99,7 @@ def test_a_wrong_gate_is_named_with_file_and_line(folder, wrong, said):
     [
         ("measures: {m: 'sum('}", "not an expression of Polars SQL"),
         ("measures: {m: count(nope)}", "'m' measures 'nope', which is not there"),
+        ("measures: {m: sum(name)}", "cannot be computed: "),
         ("measures: {m: 1.0 / sum(0)}", "cannot be computed: division by zero"),
         ("measures: {m: count(*)}\nderived: {m: m + 1}", "measured twice"),
         ("driving: {rows: count(*)}", "`driving` is for facts"),

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from flows.io.gates_files import plan
 from flows.io.yaml_lines import line_of
 from schemas.catalog import DATASETS, PERIODS
 from schemas.correction import CORRECTIONS, Correction
@@ -159,6 +160,14 @@ def _check_datasets(declared: SourceFile, path: Path, tree: yaml.Node | None) ->
                 f"{name} has no column {dataset.period.column!r}",
                 where=_where(path, tree, ("datasets", name, "period", "column")),
                 remedy=f"name its date column: its columns are {', '.join(contract)}",
+            )
+        known = plan("extracts", name).gates
+        for gate in dataset.gates.keys() - known.keys():
+            near = difflib.get_close_matches(gate, known, n=1)
+            raise SourceError(
+                f"deliveries of {name} have no gate {gate!r}",
+                where=_where(path, tree, ("datasets", name, "gates", gate)),
+                remedy=f"{f'did you mean {near[0]}? ' if near else ''}its gates are {', '.join(sorted(known))}",
             )
 
 
