@@ -129,8 +129,8 @@ class Pipeline:
         """Have a delivery pass whatever its gates say, because somebody released it."""
         extract = self._register(self._sources[source], delivery)
         with self._warehouse.session() as session:
-            release = {"by": "opsmart", "reason": "it was released", "overruled": "", "at": datetime.now(UTC)}
-            ledger.release(session, extract, **release)
+            now, why = datetime.now(UTC), "it was released"
+            ledger.release(session, extract, by="opsmart", reason=why, overruled="", at=now)
             session.commit()
 
     def pending_sources(
