@@ -32,7 +32,7 @@ def some_deliveries(random: Random) -> tuple[samples.Company, list[samples.Deliv
     company = samples.tiny(random.randrange(10_000))
     datasets = random.choice(THEMES)
     found = [delivery for delivery in company.deliveries(dirt=DIRT) if delivery.dataset in datasets]
-    return company, [found[n] for n in sorted(random.sample(range(len(found)), min(len(found), random.randint(5, 12))))]
+    return company, [found[n] for n in sorted(random.sample(range(len(found)), min(len(found), random.randint(4, 9))))]
 
 
 def mart_of(server: Server, nights: Sequence[Sequence[samples.Delivery]]) -> dict[str, pl.DataFrame]:
