@@ -1,6 +1,6 @@
 """Components of metrics: what a night recomputes, what stays readable, cards that come, change and go."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -52,15 +52,6 @@ def card(shop: Shop, metric: str, **said: object) -> Path:
     path.parent.mkdir(exist_ok=True)
     path.write_text(yaml.safe_dump(content, sort_keys=False))
     return path
-
-
-def written(shop: Shop) -> list[tuple[str, date]]:
-    """Distinct component and date of what the newest publish wrote."""
-    return shop.fetch(
-        "select distinct component.value_sql, held.date from mart.fct_metric_component as held"
-        " inner join mart.dim_metric_component as component using (component_key)"
-        " where known_from = (select max(known_from) from mart.fct_metric_component) order by 1, 2"
-    )
 
 
 def test_a_receipt_tonight_changes_what_is_on_time_on_the_promised_day_and_no_other(filled: Shop) -> None:

@@ -1,7 +1,8 @@
 """Every roll-up of mart.v_metric equals what the facts' rows come to directly, whatever the rows and however they came.
 
 Days to weeks, months and fiscal periods; leaves to sites, cost centres, kinds of accounts and the company; flows and
-balances. And sums kept up to date row by row equal sums computed from scratch.
+balances. Sums kept up to date row by row equal sums computed from scratch. And the view of who runs a process, by work
+centre and day, adds up to the scorecard, by site and month.
 """
 
 from collections import defaultdict
@@ -25,7 +26,7 @@ from schemas.catalog import DIMENSIONS, FACTS
 from schemas.metric import Card
 from tests.conftest import fresh_database
 
-FIRST, DAYS = date(2025, 12, 24), 24
+FIRST, DAYS = date(2025, 12, 24), 36
 """Over the end of a year, in the middle of a week and of a fiscal period."""
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 SITES, COSTS = (11, 12), {21: 20, 22: 20, 23: 23}
@@ -34,6 +35,9 @@ STOCK = {"fact": "fct_inventory_daily", "date": "snapshot_date", "value": "on_ha
 DEBIT = {"fact": "fct_gl_entry", "date": "posted_on", "value": "debit", "where": "not is_closing", "time": "sum"}
 SPENT = DEBIT | {"account_type": "expense"}
 ENTRIES = DEBIT | {"value": "entry_count"}
+DONE = {"fact": "fct_operation", "date": "business_date", "value": "good_qty", "time": "sum"}
+SCRAPPED = DONE | {"value": "scrap_qty"}
+BY_PLACE = ["company", "site", "work_center"]
 BY_ALL = ["company", "site", "cost_center", "account_type"]
 
 
@@ -51,6 +55,9 @@ CARDS = (
     _card("stock", "value", ["company", "site", "item"], STOCK | {"time": "last"}),
     _card("stock_held", "value", ["company", "site"], STOCK | {"time": "average"}),
     _card("turns", "ratio", ["company", "site"], SPENT, STOCK | {"time": "average"}, per="year", null_rule="unknown"),
+    _card("scrap_share", "ratio", BY_PLACE, SCRAPPED, DONE, scale=100),
+    _card("done", "value", BY_PLACE, DONE),
+    _card("gained", "difference", BY_PLACE, DONE, SCRAPPED),
     _card("reach", "ratio", ["company", "site"], STOCK | {"time": "average"}, SPENT, per="day"),
 )  # fmt: skip
 
@@ -74,6 +81,15 @@ entries = st.lists(
     ),
     max_size=25,
 )  # fmt: skip
+operations = st.lists(
+    st.builds(
+        lambda site, place, day, good, scrap: {
+            "site_key": site, "work_center_key": place, "day": day, "good_qty": good, "scrap_qty": scrap
+        },
+        st.sampled_from(SITES), st.integers(1, 2), days, st.integers(0, 9), st.integers(0, 3),
+    ),
+    min_size=15, max_size=40,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +111,7 @@ def warehouse(server: embedded_server.Server) -> Iterator[Warehouse]:
                 for begin, start, _ in [_fiscal(day)]
             ])  # fmt: skip
             session.commit()
-        loaded = Loaded(tuple(LoadedCard(card, Path("card.yaml")) for card in CARDS), (), (), frozenset())
+        loaded = Loaded(tuple(LoadedCard(card, Path("card.yaml")) for card in CARDS))
         assert metric_cards.take(warehouse, loaded, NOW) == []
         yield warehouse
 
@@ -235,12 +251,12 @@ def _value(card: Card, parts: list[_Component], numbers: list[float | None], sta
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
-@given(stock=balances, journal=entries, seed=st.integers(0, 1000))
+@given(stock=balances, journal=entries, work=operations, seed=st.integers(0, 1000))
 def test_roll_ups_are_what_the_rows_come_to(
-    warehouse: Warehouse, stock: list[Row], journal: list[Row], seed: int
+    warehouse: Warehouse, stock: list[Row], journal: list[Row], work: list[Row], seed: int
 ) -> None:
     random = Random(seed)
-    rows = {"fct_inventory_daily": stock, "fct_gl_entry": journal}
+    rows = {"fct_inventory_daily": stock, "fct_gl_entry": journal, "fct_operation": work}
     with warehouse.session() as session:
         session.execute("truncate mart.fct_metric_component")
         for fact, each in rows.items():
@@ -250,18 +266,57 @@ def test_roll_ups_are_what_the_rows_come_to(
             assert list(components.outdated(session)) == []
         shown = session.fetch(
             "select metric_id, scope, scope_key, scope_id, period, period_start, numerator::float8,"
-            " denominator::float8, value::float8, ytd_value::float8 from mart.v_metric"
+            " denominator::float8, value::float8, ytd_value::float8, prior_value::float8 from mart.v_metric"
         )
+        _check_process(session, work)
         for card in CARDS:
             found = {
                 (row["scope"], row["scope_id"] if row["scope"] == "account_type" else row["scope_key"], row["period"],
-                 row["period_start"]): tuple(row[n] for n in ("numerator", "denominator", "value", "ytd_value"))
+                 row["period_start"]):
+                    tuple(row[n] for n in ("numerator", "denominator", "value", "ytd_value", "prior_value"))
                 for row in shown.filter(metric_id=card.metric).iter_rows(named=True)
             }  # fmt: skip
             expected = _expected(card, rows)
             assert found.keys() == expected.keys(), card.metric
-            for key, numbers in expected.items():
-                assert _equal(found[key], numbers), (card.metric, key, found[key], numbers)
+            for (*member, period, start), numbers in expected.items():
+                before = PERIODS[period](start - timedelta(days=1))[1]
+                prior = expected.get((*member, period, before), (None, None, None))[2]
+                seen = found[*member, period, start]
+                assert _equal(seen, (*numbers, prior)), (card.metric, member, period, start, seen, numbers, prior)
+
+
+def _check_process(session: Session, work: list[Row]) -> None:
+    """The process view: rows are what the operations come to, and add up to the scorecard's."""
+    shown = session.fetch(
+        "select metric_id, site_key, work_center_key, date, numerator::float8, denominator::float8, value::float8,"
+        " usual_value::float8 from mart.v_process_control"
+    )
+    for card in (card for card in CARDS if "work_center" in card.scopes):
+        found = {tuple(row[:3]): row[3:] for row in shown.filter(metric_id=card.metric).drop("metric_id").iter_rows()}
+        sums: dict[tuple[Any, ...], list[float]] = defaultdict(lambda: [0.0, 0.0])
+        for row in work:
+            for n, part in enumerate(card.components):
+                sums[row["site_key"], row["work_center_key"], row["day"]][n] += row[part.value]
+        assert found.keys() == sums.keys()
+        for (site, place, day), numbers in sums.items():
+            before = [sums[key] for key in sums if key[:2] == (site, place) and 0 < (day - key[2]).days <= 28]
+            usual = None
+            if before:
+                usual = _value(card, [], [sum(column) for column in zip(*before, strict=True)], day, day)
+                if card.combine != "ratio" and usual is not None:
+                    usual /= len(before)
+            wanted = [numbers[0], numbers[1] if card.denominator else None, _value(card, [], numbers, day, day), usual]
+            assert _equal(found[site, place, day], wanted), (card.metric, site, place, day)
+    month, order = pl.col("date").dt.truncate("1mo").alias("month_start"), ["metric_id", "month_start", "site_key"]
+    for scope, site in (("site", pl.col("site_key")), ("company", pl.lit(0, pl.Int64).alias("site_key"))):
+        scorecard = session.fetch(
+            "select metric_id, month_start, site_key, numerator::float8,"
+            " coalesce(denominator, 0)::float8 as denominator"
+            f" from mart.v_operations_scorecard where scope = '{scope}' and metric_id = any($1)",
+            shown["metric_id"].unique().to_list(),
+        )
+        rolled = shown.group_by("metric_id", month, site).agg(pl.col("numerator", "denominator").sum())
+        assert rolled.sort(order).equals(scorecard.sort(order)), scope
 
 
 def _equal(found: Sequence[float | None], numbers: Sequence[float | None]) -> bool:
@@ -276,7 +331,7 @@ def _deliver(session: Session, components: Components, rows: list[Row], random: 
     fact, contract = components.fact, FACTS[components.fact].contract
     dates = {component.date_column for component in components.each}
     dated = [row | dict.fromkeys(dates, row["day"]) | {"row_key": n} for n, row in enumerate(rows)]
-    measure = next(name for name in ("on_hand_qty", "debit") if name in contract.columns())
+    measure = next(name for name in ("on_hand_qty", "debit", "good_qty") if name in contract.columns())
     for row in dated:
         row["entry_count"] = 1
     wrong = [row | {measure: 7} | dict.fromkeys(dates, FIRST) for row in dated if random.random() < 0.3]
