@@ -97,10 +97,30 @@ def test_a_plan_changes_nothing(practised: Home):
     assert practised.fetch("select fact, source, day, generation from ops.dirty_slice order by 1, 2, 3") == before
 
 
-def test_a_backfill_of_what_is_right_writes_nothing(practised: Home):
+IMPATIENT = """
+from flows import cli, console, progress
+progress.MOMENT_S = console.PIPE_MOMENT_S = 0.0
+cli.main()
+"""
+
+
+def test_a_backfill_of_what_is_right_writes_nothing_and_tells_how_far_it_is(practised: Home):
     rows = _mart(practised, "select row_key, published_at from mart.fct_goods_receipt order by 1")
-    practised.opsmart("backfill", "--start", "2020-01-01", "--end", "2030-12-31", "--dataset", "goods_receipt", "--all")
+    days = ("--start", "2020-01-01", "--end", "2030-12-31")
+    done = subprocess.run(
+        [sys.executable, "-c", IMPATIENT, "backfill", *days, "--dataset", "goods_receipt", "--all"],
+        env=practised.environment(), cwd=practised.settings.project_root, capture_output=True, text=True, check=True,
+    )  # fmt: skip
     assert _mart(practised, "select row_key, published_at from mart.fct_goods_receipt order by 1") == rows
+    assert re.search(r"Facts: \d+ of \d+ chunks, [\d,]+ rows, 0:00:\d\d left", done.stdout), done.stdout
+    shown = practised.fetch(
+        "select artifact.data::text, artifact.description from artifact join flow_run on flow_run.id = flow_run_id"
+        " join flow on flow.id = flow_id where type = 'progress' and key = 'facts' and flow.name = 'backfill'",
+        "prefect",
+    )
+    assert len(shown) == 1, shown
+    assert shown[0][0] == "100.0"
+    assert re.fullmatch(r"Facts: (\d+) of \1 chunks, [\d,]+ rows, 0:00:00 left", str(shown[0][1]))
 
 
 def test_a_rebuild_brings_back_what_somebody_deleted(practised: Home):
