@@ -17,7 +17,7 @@ from flows.io.span import Span
 from flows.pipeline import Pipeline
 from flows.settings import load_settings
 from schemas.catalog import FACTS
-from tests.night import run_night, run_span
+from tests.night import run_night, run_replay, run_span
 from tests.shop import Shop
 
 LIMIT_S = 240
@@ -74,6 +74,11 @@ def _night(values: dict[str, Any], point: str | None) -> None:
     run_night(load_settings(**values | {"sources": tuple(values["sources"])}))
 
 
+def _replay(values: dict[str, Any], point: str) -> None:
+    setattr(POINTS[point].owner, POINTS[point].name, _deadly(POINTS[point]))
+    run_replay(load_settings(**values | {"sources": tuple(values["sources"])}))
+
+
 def _rebuilds(values: dict[str, Any], times: int) -> None:
     with pipeline.open(load_settings(**values | {"sources": tuple(values["sources"])})) as pipe:
         for number, fact in enumerate([*FACTS] * times):
@@ -100,6 +105,11 @@ def _backfill(values: dict[str, Any], span: Span, chunks: int) -> None:
 def night_beside(shop: Shop, point: str | None = None) -> ForkServerProcess:
     """Begin a night in a process of its own, which ends by SIGKILL at a point, if one is given."""
     return _beside(_night, shop.as_values(), point)
+
+
+def replay_beside(shop: Shop, point: str) -> ForkServerProcess:
+    """Begin a replay of all that is held in a process of its own, which ends by SIGKILL at a point."""
+    return _beside(_replay, shop.as_values(), point)
 
 
 def rebuilds_beside(shop: Shop, times: int) -> ForkServerProcess:

@@ -33,11 +33,7 @@ LAKE_SCHEMA: dict[str, pl.DataType] = {
     "quarantined_at": _INSTANT,
     "replayed_at": _INSTANT,
 }
-_HAD = """
-select
-    exists(select from ops.quarantine_count where extract_id = $1)
-    or exists(select from ops.correction where extract_id = $1)
-"""
+_HAD = "select true from ops.quarantine_count where extract_id = $1"
 _ATTEMPTS = 20
 _writing = threading.Lock()
 
@@ -50,9 +46,10 @@ def keep(warehouse: Warehouse, lake: Lake, extract: Extract, staged: Staged, now
     """
     with warehouse.session() as session:
         had = session.value(_HAD, extract.extract_id)
+        had_corrections = session.value("select true from ops.correction where extract_id = $1", extract.extract_id)
     if had or staged.quarantined.height:
         _replace(lake, extract, _as_filed(staged.quarantined, extract, now))
-    elif not staged.corrections:
+    elif not staged.corrections and not had_corrections:
         return
     with warehouse.session() as session:
         for table in ("quarantined_row", "quarantine_count"):
@@ -62,14 +59,20 @@ def keep(warehouse: Warehouse, lake: Lake, extract: Extract, staged: Staged, now
         session.commit()
 
 
-def held(lake: Lake, extract: Extract) -> pl.Series:
+def held(session: Session, lake: Lake, extract: Extract) -> pl.Series:
     """Numbers of the rows of a delivery that are still held back.
 
     Raises:
-        LakeError: The lake cannot be read.
+        LakeError: The lake cannot be read, or has lost what it knew of the delivery.
     """
-    rows = _scan(lake, extract).filter(pl.col("replayed_at").is_null()).select(pl.col("row_no").unique())
-    return rows.collect()["row_no"]
+    rows = _scan(lake, extract).select("row_no", "replayed_at").collect()
+    if rows.is_empty() and session.value(f"{_HAD} and held_count > 0", extract.extract_id):
+        raise LakeError(
+            f"the lake does not know which rows of extract {extract.extract_id} are held back",
+            where=lake.uri(TABLE),
+            remedy="restore its folder from a backup, or have these rows delivered again",
+        )
+    return rows.filter(pl.col("replayed_at").is_null())["row_no"].unique()
 
 
 def note_replayed(session: Session, extract: Extract, still: pl.DataFrame, now: datetime) -> None:

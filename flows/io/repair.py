@@ -71,7 +71,7 @@ class Repair:
                 yield f"{where}: {error}"
 
     def _append_again(self, extract: Extract, delivery: Delivery, source: Source) -> None:
-        """Append all rows: those that were known then may be lost too, and a row in the lake twice is one row."""
+        """Append the rows that the lake does not have of the delivery: those that were known then may be lost too."""
         pseudonym = pseudonymiser(self.settings.home)
         with TemporaryDirectory(prefix="repair-", dir=self.settings.home / "work") as folder:
             rows = stage(
@@ -79,15 +79,25 @@ class Repair:
                 extract_id=extract.extract_id, pseudonym=pseudonym,
             ).rows  # fmt: skip
             dataset = DATASETS[extract.dataset]
-            # It may have lost the rows of a replay alone; another append under a known id would take the first's place.
-            for append in set(extract.append_ids) - self.lake.appended(dataset, extract.append_ids):
-                self.lake.append(dataset, rows, append)
+            known = self.lake.appended(dataset, extract.append_ids)
+            lost = [append for append in extract.append_ids if append not in known]
+            missing = self._missing(extract, rows)
+            # Which of them came with which replay nobody asks, but each has left some, and verify looks for each.
+            for at, append in enumerate(lost, 1):
+                share = missing[at - 1 :] if at == len(lost) else missing[at - 1 : at]
+                self.lake.append(dataset, rows, append, share)
             with self.warehouse.session() as session:
                 # A night that ran meanwhile has built its slices without them.
                 session.lock(ACCEPT_LOCK)
                 nothing_new = Seen(frozenset(), has_new_days=False)
                 dirty.mark(session, self.lake, extract, Change.of_staged(rows), nothing_new)
                 session.commit()
+
+    def _missing(self, extract: Extract, rows: Path) -> pl.DataFrame:
+        """`_row_no` of a delivery's rows that the lake has not."""
+        have = self.lake.scan(DATASETS[extract.dataset]).filter(pl.col("_extract_id") == extract.extract_id)
+        number = pl.col("_row_no")
+        return pl.scan_parquet(rows).select(number).join(have.select(number), on="_row_no", how="anti").collect()
 
 
 def redo(warehouse: Warehouse, name: str, found: Sequence[Tampered]) -> None:

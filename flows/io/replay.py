@@ -49,13 +49,13 @@ def take_held(
         retire_limit_pct: As in source.yaml, or 100 where the delivery was released.
         now: The moment.
     """
-    held = quarantine.held(lake, extract)
+    with warehouse.session() as session:
+        held = quarantine.held(session, lake, extract)
+        before = ledger.counts_of(session, extract)
+        is_released = ledger.is_released(session, extract)
     still = staged.quarantined.filter(pl.col("row_no").is_in(held.implode()))
     rows = staged.rows.with_name("held.parquet")
     write(pl.scan_parquet(staged.rows).filter(pl.col("_row_no").is_in(held.implode())), rows)
-    with warehouse.session() as session:
-        before = ledger.counts_of(session, extract)
-        is_released = ledger.is_released(session, extract)
     moved = _moved(before, held, still, rows, staged)
     unreadable = still.filter(pl.col("key_hash").is_null())["row_no"].n_unique()
     # Kept back for its unreadable keys it may give coverage now; for the limit it does once somebody releases it.

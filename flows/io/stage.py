@@ -27,6 +27,9 @@ from schemas.errors import ExtractError, SourceError, StorageError
 from schemas.registry import Dataset
 from schemas.source import Source
 
+BAD_AT_ONCE = 250_000
+"""Bad rows that are looked at together."""
+
 
 @dataclass(frozen=True, slots=True)
 class Staged:
@@ -65,10 +68,12 @@ class Staged:
 
 @dataclass(frozen=True, slots=True)
 class _Sorted:
-    """What the query left: the file of good rows, and the rows that are not."""
+    """What the query left: the file of good rows; of the others their numbers, failures and readable keys."""
 
     path: Path
-    bad: pl.DataFrame
+    bad: pl.Series
+    failures: pl.DataFrame
+    seen: pl.DataFrame
 
 
 def stage(
@@ -148,7 +153,7 @@ def _stage(delivery: Delivery, plan: Plan, work_dir: Path) -> Staged:
         for table, opened in tables.items()
         for name in opened.raw.unexpected
     ]
-    staged = _result(found, settled, lost, plan, rules, driving, delivered[mapping.driving])
+    staged = _result(found, settled, lost, plan, driving, delivered[mapping.driving])
     warnings += [met.objection for met in corrections if met.objection]
     return replace(
         staged,
@@ -218,15 +223,30 @@ def _run(tables: Mapping[str, TypedTable], plan: Plan, rules: Mapping[str, pl.Ex
     # One sink for both: two sinks behind filters would run the query twice.
     rows.sink_parquet(parts, **OPTIONS)
     empty = pl.DataFrame(schema=schema)
-    if not good.exists():
-        empty.write_parquet(good)
-    return _Sorted(good, with_reasons(pl.read_parquet(bad) if bad.exists() else empty, tables))
+    for path in (good, bad):
+        if not path.exists():
+            empty.write_parquet(path)
+    return _sorted(good, pl.scan_parquet(bad), tables, plan, rules)
+
+
+def _sorted(
+    good: Path, bad: pl.LazyFrame, tables: Mapping[str, TypedTable], plan: Plan, rules: Mapping[str, pl.Expr]
+) -> _Sorted:
+    """Look at the bad rows some at a time: there may be as many as there are rows, and each is wide."""
+    numbers = bad.select(ROW_NO).collect()[ROW_NO]
+    last, failures, seen = quarantine.last_kept(numbers), [], []
+    for first in range(0, max(1, numbers.len()), BAD_AT_ONCE):
+        part = with_reasons(bad.slice(first, BAD_AT_ONCE).collect(), tables)
+        found = quarantine.failures(part, rules, plan, tables[plan.mapping.driving])
+        failures.append(found.with_columns(pl.when(pl.col("row_no") <= last).then("value")))
+        seen.append(quarantine.sightings(part, rules, plan))
+    return _Sorted(good, numbers, pl.concat(failures), pl.concat(seen))
 
 
 def _lost(found: _Sorted, settled: Duplicates, plan: Plan, driving: TypedTable) -> pl.DataFrame:
     """Rows that the SELECT left out because a cell that decides about them could not be read."""
     nothing = pl.DataFrame(schema={ROW_NO: pl.Int64(), BAD: pl.String()})
-    outputs = settled.distinct_rows + found.bad[ROW_NO].n_unique()
+    outputs = settled.distinct_rows + found.bad.n_unique()
     decides = frozenset(name for name in plan.mapping.deciding if driving.types.get(name, "text") != "text")
     if outputs == driving.raw.rows or not (decides or driving.raw.ragged):
         return nothing
@@ -234,7 +254,7 @@ def _lost(found: _Sorted, settled: Duplicates, plan: Plan, driving: TypedTable) 
     if lost.is_empty():
         return nothing
     kept = pl.scan_parquet(found.path).filter(pl.col(ROW_NO).is_in(lost.implode())).select(ROW_NO).collect()[ROW_NO]
-    lost = lost.filter(~lost.is_in(pl.concat([kept, found.bad[ROW_NO]]).implode()))
+    lost = lost.filter(~lost.is_in(pl.concat([kept, found.bad]).implode()))
     return driving.cells(None, lost)
 
 
@@ -245,7 +265,7 @@ def _first_line(error: Exception) -> str:
 def _refuse_fan_out(found: _Sorted, settled: Duplicates, plan: Plan) -> None:
     if not plan.mapping.has_joins or plan.source.datasets[plan.dataset.name].fan_out:
         return
-    again = found.bad[ROW_NO].n_unique() < found.bad.height
+    again = found.bad.n_unique() < found.bad.len()
     if again or settled.distinct_rows < settled.rows + len(settled.copies) + settled.conflicts.height:
         raise ExtractError(
             f"rows of {plan.mapping.driving} come out of the mapping more than once: a join finds several partners",
@@ -259,24 +279,22 @@ def _result(
     settled: Duplicates,
     lost: pl.DataFrame,
     plan: Plan,
-    rules: Mapping[str, pl.Expr],
     driving: TypedTable,
     delivered: RawRows,
 ) -> Staged:
     failures = pl.concat(
         [
-            quarantine.failures(found.bad, rules, plan, driving),
+            found.failures,
             quarantine.lost_failures(lost, driving),
             quarantine.conflict_failures(settled.conflicts),
         ]
     )
     duplicates = len(settled.copies)
-    outputs = settled.rows + duplicates + settled.conflicts.height + found.bad.height
-    seen = quarantine.sightings(found.bad, rules, plan)
-    known = pl.concat([seen, settled.conflicts.select(seen.columns)])
-    quarantined = found.bad.height + settled.conflicts.height + lost.height
+    outputs = settled.rows + duplicates + settled.conflicts.height + found.bad.len()
+    known = pl.concat([found.seen, settled.conflicts.select(found.seen.columns)])
+    quarantined = found.bad.len() + settled.conflicts.height + lost.height
     # With fan_out a driving row counts as often as it comes out.
-    distinct = settled.distinct_rows + found.bad[ROW_NO].n_unique() if plan.mapping.has_joins else outputs
+    distinct = settled.distinct_rows + found.bad.n_unique() if plan.mapping.has_joins else outputs
     rows_in = driving.raw.rows + outputs - distinct
     days = pl.scan_parquet(found.path).select(first=pl.col("_date").min(), last=pl.col("_date").max()).collect()
     return Staged(
@@ -284,7 +302,7 @@ def _result(
         row_count=settled.rows,
         quarantined=quarantine.entries(failures, plan, delivered, known),
         sightings=known.select(*quarantine.SIGHTINGS),
-        unreadable_keys=found.bad.height - seen.height + lost.height,
+        unreadable_keys=found.bad.len() - found.seen.height + lost.height,
         rows_in=rows_in,
         rows_accepted=settled.rows,
         rows_quarantined=quarantined,

@@ -1,6 +1,8 @@
 """What was held back comes in later, in its delivery's order, as if it had been right from the start."""
 
 import json
+import shutil
+import signal
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -8,16 +10,17 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from flows import held_export
-from flows.io import look
+from flows import held_export, pipeline
+from flows.io import look, stage
 from flows.io.lake import Lake
 from flows.io.quarantine import TABLE
 from flows.io.span import Span
 from flows.io.staging import quarantine
 from flows.report import UsageError
-from schemas.errors import StorageError
+from schemas.errors import LakeError, StorageError
+from tests.dying_night import ended, replay_beside
 from tests.night import run_span
-from tests.shop import Shop, line
+from tests.shop import Shop, line, receipt, same_mart
 
 LINES, RECEIPTS = "mart.fct_purchase_order_line", "mart.fct_goods_receipt"
 COUNTS = "select rows_in, rows_accepted, rows_quarantined, rows_duplicate, rows_excluded from ops.extract"
@@ -47,13 +50,15 @@ def lines(shop: Shop) -> Shop:
 # ── replay ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("mode", ["snapshot", "delta"])
+@pytest.mark.parametrize("mode", ["snapshot", "delta", "period"])
 def test_rows_come_in_at_the_order_of_their_delivery(
     shop: Shop, mode: str, from_scratch: Callable[[Shop], None]
 ) -> None:
-    shop.source(purchase_order_line={"mode": mode, "retire_limit_pct": 100})
-    shop.land("purchase_order_line", "2026-03-31", *(line(po, ordered_qty="five") for po in ("P1", "P2")), line("P3"))
-    shop.land("purchase_order_line", "2026-04-01", line("P1", ordered_qty=7), line("P2", ordered_qty="five"))
+    bounds = {"period": {"column": "ordered_on"}} if mode == "period" else {}
+    shop.source(purchase_order_line={"mode": mode, "retire_limit_pct": 100} | bounds)
+    slots = ("2026-03", "2026-03_r1") if mode == "period" else ("2026-03-31", "2026-04-01")
+    shop.land("purchase_order_line", slots[0], *(line(po, ordered_qty="five") for po in ("P1", "P2")), line("P3"))
+    shop.land("purchase_order_line", slots[1], line("P1", ordered_qty=7), line("P2", ordered_qty="five"))
     shop.good_night()
     assert shop.fetch(QUANTITIES) == [("P1", 7)] + ([("P3", 5)] if mode == "delta" else [])
     shop.correct(fixing("P1", **FIVE), fixing("P2", **FIVE))
@@ -62,7 +67,7 @@ def test_rows_come_in_at_the_order_of_their_delivery(
     # P1 of the later delivery stays newer.
     assert shop.fetch(QUANTITIES) == [("P1", 7), ("P2", 5)] + ([("P3", 5)] if mode == "delta" else [])
     from_scratch(shop)
-    assert shop.fetch(f"{COUNTS} order by extract_id") == [(3, 3, 0, 0, 0), (2, 2, 0, 0, 0)]
+    assert shop.fetch(f"{COUNTS} order by slot, revision") == [(3, 3, 0, 0, 0), (2, 2, 0, 0, 0)]
     assert shop.fetch(
         "select sum(held_count)::bigint as held, sum(row_count)::bigint as row_count from ops.quarantine_count"
     ) == [(0, 3)]
@@ -110,7 +115,8 @@ def test_rows_of_an_append_delivery_are_replayed(shop: Shop, from_scratch: Calla
     shop.land("goods_receipt", "2026-03-31_r1", one)
     shop.good_night()
     assert shop.fetch(f"select receipt_id from {RECEIPTS}") == [("R1",)]
-    shop.replay(2)
+    ((old,),) = shop.fetch("select extract_id from ops.extract where dataset = 'goods_receipt' and revision = 0")
+    shop.replay(old)
     assert shop.fetch(f"select receipt_id from {RECEIPTS}") == [("R1",)]
 
 
@@ -154,6 +160,51 @@ def test_a_delivery_that_was_read_wrongly_is_taken_once_its_folder_is_mended(lin
     assert lines.fetch("select state, rows_quarantined from ops.extract") == [("accepted", 0)]
     assert lines.fetch("select count(*) from ops.quarantine_count") == [(0,)]
     assert lines.night().is_empty
+
+
+@pytest.mark.parametrize("mode", ["append", "delta"])
+def test_a_replay_killed_after_its_append_is_made_up_by_the_next(
+    shop: Shop, mode: str, from_scratch: Callable[[Shop], None]
+) -> None:
+    """Its rows are in the lake, the ledger knows of none; a month later somebody restores an older lake."""
+    shop.source(goods_receipt=mode, purchase_order_line="snapshot")
+    shop.land("purchase_order_line", "2026-03-31", line("P1"))
+    shop.land("goods_receipt", "2026-03-31", receipt("R1", "P1"), receipt("R2", "P1", received_qty="two"))
+    shop.good_night()
+    backup = shop.settings.home / "backup"
+    shutil.copytree(shop.settings.lake, backup)
+    two = {"expect": {"received_qty": "two"}, "set": {"received_qty": "2"}, "dataset": "goods_receipt"}
+    shop.correct(two | {"where": {"receipt_id": "R2"}})
+    assert ended(replay_beside(shop, "4 accept: ledger written, not committed")) == -signal.SIGKILL
+    rows = f"select receipt_id, received_qty::bigint from {RECEIPTS} order by 1"
+    assert shop.fetch(rows) == [("R1", 5)]
+    assert shop.night().is_empty
+    shop.replay()
+    assert shop.fetch(rows) == [("R1", 5), ("R2", 2)]
+    filed = pl.read_delta(Lake(shop.settings.lake).uri("goods_receipt"))
+    assert sorted(filed["receipt_id"]) == ["R1", "R2"]
+    from_scratch(shop)
+    right = shop.mart()
+    for has_backup in (True, False):
+        shutil.rmtree(shop.settings.lake)
+        if has_backup:
+            shutil.copytree(backup, shop.settings.lake)
+        with pipeline.open(shop.settings) as pipe:
+            assert "goods_receipt" in str(pipe.verify()[-1])
+            assert pipe.repair(pipe.verify()) == []
+        shop.good_night()
+        with pipeline.open(shop.settings) as pipe:
+            assert pipe.verify() == []
+        same_mart(shop.mart(), right)
+
+
+def test_rows_that_the_lake_has_forgotten_are_not_taken_for_replayed(lines: Shop) -> None:
+    lines.land("purchase_order_line", "2026-03-31", line("P1"), line("P2", ordered_qty="five"))
+    lines.good_night()
+    shutil.rmtree(lines.settings.lake / TABLE)
+    with pytest.raises(LakeError, match="does not know which rows"):
+        lines.replay(1)
+    assert lines.fetch("select held_count from ops.quarantine_count") == [(1,)]
 
 
 def test_bytes_that_are_gone_are_named(lines: Shop) -> None:
@@ -214,6 +265,7 @@ def test_a_delivery_with_a_key_that_cannot_be_read_is_not_released(lines: Shop) 
 
 def test_rows_are_kept_up_to_a_limit_and_counted_beyond(lines: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quarantine, "KEPT_ROWS", 2)
+    monkeypatch.setattr(stage, "BAD_AT_ONCE", 2)
     bad = [line(f"B{number}", uom="X", currency="XXQ" if number else "EUR") for number in range(5)]
     lines.land("purchase_order_line", "2026-03-31", line("P1"), *bad)
     lines.good_night()

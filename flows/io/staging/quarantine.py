@@ -110,21 +110,30 @@ def entries(found: pl.DataFrame, plan: Plan, delivered: RawRows, seen: pl.DataFr
         seen: _row_no, _key_hash and _order_at of rows whose key could be read.
     """
     found = found.unique(["row_no", "rule"], keep="first", maintain_order=True).sort("row_no", maintain_order=True)
-    kept = found["row_no"].unique(maintain_order=True).head(KEPT_ROWS)
+    last = last_kept(found["row_no"])
+    kept, surplus = found.filter(pl.col("row_no") <= last), found.filter(pl.col("row_no") > last)
     personal = personal_columns(plan)
     # The cells of a row that is too short or too long may stand in any column.
     is_hidden = pl.col("column_name").is_in(sorted(personal)) | (
         pl.lit(bool(personal)) & pl.col("rule").str.ends_with(RAGGED)
     )
     value = pl.when(is_hidden & pl.col("value").is_not_null()).then(pl.lit(MASK)).otherwise("value")
+    raw = _as_delivered(delivered, kept["row_no"].unique(), personal)
+    kept = kept.with_columns(value=value.str.slice(0, _VALUE_LENGTH)).join(
+        raw, on="row_no", how="left", maintain_order="left"
+    )
     keys = seen.unique(ROW_NO, keep="first").select(row_no=ROW_NO, key_hash="_key_hash", order_at="_order_at")
-    is_kept = pl.col("row_no").is_in(kept.implode())
     return (
-        found.with_columns(value=pl.when(is_kept).then(value.str.slice(0, _VALUE_LENGTH)))
-        .join(_as_delivered(delivered, kept, personal), on="row_no", how="left", maintain_order="left")
+        pl.concat([kept, surplus.drop("value")], how="diagonal")
         .join(keys, on="row_no", how="left", maintain_order="left")
         .select(*SCHEMA)
     )
+
+
+def last_kept(numbers: pl.Series) -> int:
+    """The last of the first KEPT_ROWS row numbers."""
+    first = numbers.unique().sort().head(KEPT_ROWS)
+    return int(first[-1]) if first.len() else 0
 
 
 def personal_columns(plan: Plan) -> frozenset[str]:
