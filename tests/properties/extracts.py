@@ -184,12 +184,11 @@ class Mart:
     def _empty(self) -> None:
         shutil.rmtree(self.settings.lake, ignore_errors=True)
         with self.warehouse.session() as session:
-            for partition in session.fetch(
+            partitions = session.fetch(
                 "select inhrelid::regclass::text from pg_inherits where inhparent = 'ops.current_key'::regclass"
-            ).to_series():
-                session.execute(f"drop table {partition}")
-            for table in reversed(metadata.sorted_tables):
-                session.execute(f"delete from {table}")
-            for name in (*FACTS, *DIMENSIONS):
-                session.execute(f"delete from mart.{name}")
+            ).to_series()
+            ledger_tables = [str(one) for one in reversed(metadata.sorted_tables)]
+            tables = [*ledger_tables, *(f"mart.{name}" for name in (*FACTS, *DIMENSIONS))]
+            statements = [f"drop table {name}" for name in partitions] + [f"delete from {name}" for name in tables]
+            session.execute("; ".join(statements))
             session.commit()
