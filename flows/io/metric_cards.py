@@ -39,9 +39,10 @@ def take(warehouse: Warehouse, loaded: Loaded, now: datetime) -> list[MetricErro
             for component in components
             if component.component_key not in kept
         }
+        rows = dict(guard.fetch("select fact, sum(row_count)::bigint from ops.slice group by fact").iter_rows())
         by_fact = [
             [one for one in new.values() if one.fact == fact]
-            for fact in sorted({component.fact for component in new.values()})
+            for fact in sorted({component.fact for component in new.values()}, key=lambda fact: -rows.get(fact, 0))
         ]
         with ThreadPoolExecutor(AT_ONCE) as pool:
             kept_parts = pool.map(lambda components: _keep(warehouse, components, now), by_fact)

@@ -98,7 +98,7 @@ class Components:
         )
         return cls(fact, tuple(Component.of(row) for row in rows.iter_rows(named=True)))
 
-    def update(self, session: Session, written: str, *parameters: object) -> None:
+    def update(self, session: Session, written: str, *parameters: object, has_gone: bool) -> None:
         """Add the sums of rows that were just written, and take off those of rows that were deleted.
 
         A card must not stop a publish: where a sum cannot be computed (a number too large, a column that is gone) the
@@ -108,13 +108,17 @@ class Components:
             session: The session that publishes the fact.
             written: A condition or a join that only rows of the fact fulfil that were written; the fact is `held`.
             parameters: Its parameters.
+            has_gone: Whether rows were deleted, which stand in the temporary table GONE.
         """
         if not self.each:
             return
         session.execute("savepoint metrics")
+        # Of rows that were just written there are no statistics: PostgreSQL takes them for a few, and would hand all of
+        # them to one process that sorts them. It is so until the transaction ends.
+        session.execute("set local enable_sort = off; set local max_parallel_workers_per_gather = 0")
         try:
             for group in self._groups():
-                _compute(session, group, written, *parameters, has_gone=True)
+                _compute(session, group, written, *parameters, has_gone=has_gone)
                 session.execute(
                     "update pg_temp.metric_fresh as fresh set value = fresh.value + held.value,"
                     " row_count = fresh.row_count + held.row_count"
@@ -200,13 +204,16 @@ def _compute(
         f"(select {sign} as sign, {grouped}, {sums} from {table} as held {chosen} group by {grouped})"
         for sign, table, chosen in tables
     )
+    value, row_count, together = "unfolded.value", "unfolded.row_count", ""
+    if has_gone:
+        value, row_count, together = f"sum(sign * {value})", f"sum({row_count})", f" group by 1, 2, {_LEAVES}"
     session.execute("drop table if exists pg_temp.metric_fresh")
     session.execute(
         f"create temporary table metric_fresh as select unfolded.component_key, {quote(first.date_column)} as date,"
-        f" {kept}, sum(sign * unfolded.value)::{_TYPE} as value, sum(unfolded.row_count)::bigint as row_count"
+        f" {kept}, {value}::{_TYPE} as value, ({row_count})::bigint as row_count"
         f" from ({summed}) as summed"
         f" cross join lateral (values {unfolded}) as unfolded (component_key, value, row_count)"
-        f" where {quote(first.date_column)} is not null and unfolded.row_count <> 0 group by 1, 2, {_LEAVES}",
+        f" where {quote(first.date_column)} is not null and unfolded.row_count <> 0{together}",
         *parameters,
     )
     session.execute("analyze pg_temp.metric_fresh")

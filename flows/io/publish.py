@@ -95,7 +95,7 @@ def publish(
         if new.height + removed.height:
             written = _written(session, target, new, published_at, among)
             check_written(session, target.name, new.drop(SLICE), *written)
-            Components.of(session, target.name).update(session, *written)
+            Components.of(session, target.name).update(session, *written, has_gone=removed.height > 0)
         held = _sums(rows)
         if among is not None:
             held = _held(session, target, source, live, _sums(new), removed)

@@ -4,6 +4,7 @@ Of all rows their number and the sum of their hashes; of every column how often 
 over one row in 64 where there are many. A COPY that goes wrong loses rows, or gets a column wrong.
 """
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 import polars as pl
@@ -33,25 +34,37 @@ def check_written(session: Session, table: str, written: pl.DataFrame, where: st
     """
     if not written.height:
         return
-    sums = {name: _sums(name, dtype) for name, dtype in written.schema.items()}
-    sample, of_sample = written, ""
+    rows = f"(select held.* from mart.{quote(table)} as held {where}) as held"
+    sample, sampled_rows = written, rows
     if written.height > MANY and _SAMPLED in written.columns:
+        # A query of its own: one over all rows would look at every column of each.
         sample = written.filter(pl.col(_SAMPLED) % _ONE_IN == 0)
-        of_sample = f" filter (where {_SAMPLED} % {_ONE_IN} = 0)"
-    built = written.select(pl.len().alias("rows"), _sum(pl.col("row_hash")).alias("row_hash"))
-    built = built.hstack(
-        sample.select(expr.alias(f"{name} {kind}") for name, of in sums.items() for kind, (expr, _) in of.items())
+        sampled_rows = f"{rows} where {_SAMPLED} % {_ONE_IN} = 0"
+    whole = {"rows": (pl.len(), "count(*)"), "row_hash": (_sum(pl.col("row_hash")), "sum(row_hash)")}
+    columns = {
+        f"{name} {kind}": sums for name, dtype in written.schema.items() for kind, sums in _sums(name, dtype).items()
+    }
+    found = session.fetch(
+        f"select * from (select {_selected(whole)} from {rows}) as whole"
+        f" cross join (select {_selected(columns)} from {sampled_rows}) as sampled",
+        *parameters,
     )
-    held = ["count(*)", "sum(row_hash)", *(f"{sql}{of_sample}" for of in sums.values() for _, sql in of.values())]
-    selected = ", ".join(f"({sql})::text as {quote(name)}" for name, sql in zip(built.columns, held, strict=True))
-    found = session.fetch(f"select {selected} from mart.{quote(table)} as held {where}", *parameters)
-    for name, want, have in zip(built.columns, built.row(0), found.row(0), strict=True):
+    built = pl.concat([_built(written, whole), _built(sample, columns)], how="horizontal")
+    for name, want, have in zip(found.columns, built.row(0), found.row(0), strict=True):
         if Decimal(want or 0) != Decimal(have or 0):
             raise WarehouseError(
                 f"what was written does not read back as it was built: {name} is {have or 0}, not {want or 0}",
                 where=f"mart.{table}",
                 remedy="nothing of it is published; run again, and report it if it stays",
             )
+
+
+def _built(rows: pl.DataFrame, sums: Mapping[str, tuple[pl.Expr, str]]) -> pl.DataFrame:
+    return rows.select(expr.alias(name) for name, (expr, _) in sums.items())
+
+
+def _selected(sums: Mapping[str, tuple[pl.Expr, str]]) -> str:
+    return ", ".join(f"({sql})::text as {quote(name)}" for name, (_, sql) in sums.items())
 
 
 def _sum(values: pl.Expr) -> pl.Expr:

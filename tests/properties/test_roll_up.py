@@ -349,4 +349,4 @@ def _deliver(session: Session, components: Components, rows: list[Row], random: 
             keys,
         )
         _insert(session, fact, contract, batch)
-        components.update(session, "where held.row_key = any($1)", keys)
+        components.update(session, "where held.row_key = any($1)", keys, has_gone=True)

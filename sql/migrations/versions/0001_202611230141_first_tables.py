@@ -1,13 +1,13 @@
 """first tables.
 
-Revision: 0001_202611230125, after nothing
+Revision: 0001_202611230141, after nothing
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0001_202611230125"
+revision = "0001_202611230141"
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -547,6 +547,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("run_id", "gate", "subject"),
         schema="ops",
         comment="What every gate said",
+    )
+    op.create_table(
+        "link_day",
+        sa.Column("stream_id", sa.Integer(), nullable=False, comment="Dataset and source"),
+        sa.Column("link_hash", sa.BigInteger(), nullable=False, comment="The document"),
+        sa.Column("day", sa.Date(), nullable=False, comment="The day"),
+        sa.PrimaryKeyConstraint("stream_id", "link_hash", "day"),
+        schema="ops",
+        comment="Days on which an append stream has rows of a document",
     )
     op.create_table(
         "migration_state",
@@ -2204,19 +2213,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("source", "dataset", "slot", "revision", "content_hash"),
         schema="ops",
         comment="Deliveries: one row for one delivery of one dataset from one source",
-    )
-    op.create_table(
-        "link_day",
-        sa.Column("stream_id", sa.Integer(), nullable=False, comment="Dataset and source"),
-        sa.Column("link_hash", sa.BigInteger(), nullable=False, comment="The document"),
-        sa.Column("day", sa.Date(), nullable=False, comment="The day"),
-        sa.ForeignKeyConstraint(
-            ["stream_id"],
-            ["ops.stream.stream_id"],
-        ),
-        sa.PrimaryKeyConstraint("stream_id", "link_hash", "day"),
-        schema="ops",
-        comment="Days on which an append stream has rows of a document",
     )
     op.create_table(
         "stream_day",
