@@ -383,14 +383,7 @@ class Pipeline:
     def announce(self, report: RunReport, send: Callable[[Sequence[events.Event]], None]) -> None:
         """Send events of what this run published, and of what is blocked, overdue or red and was not told yet."""
         now = datetime.now(UTC)
-        published = [
-            events.published(
-                table.table, self._journal.run_id, slices=table.slices, rows_written=table.rows_added,
-                rows_removed=table.rows_removed, now=now,
-            )
-            for table in report.built
-            if table.table in FACTS and table.rows_added + table.rows_removed
-        ]  # fmt: skip
+        published = news.published(report.built, self._journal.run_id, now)
         with self._warehouse.session() as session:
             untold = [*news.untold(session, self._sources, now), *metric_news.turned_red(session, now)]
             send([*published, *untold])

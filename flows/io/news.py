@@ -1,4 +1,4 @@
-"""News for whoever watches: what is blocked and what is overdue, each told once."""
+"""News for whoever watches: what was published; what is blocked and what is overdue, each told once."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -9,6 +9,8 @@ from flows import events
 from flows.expected import deadline
 from flows.io.look import expectations
 from flows.io.warehouse import Session
+from flows.report import BuiltTable
+from schemas.catalog import FACTS
 from schemas.source import Source
 
 _BLOCKED = """
@@ -22,6 +24,18 @@ where
     )
 order by extract_id
 """
+
+
+def published(built: Sequence[BuiltTable], run_id: str, now: datetime) -> list[events.Event]:
+    """Events of the facts of which a run wrote or removed rows."""
+    return [
+        events.published(
+            table.table, run_id, slices=table.slices, rows_written=table.rows_added, rows_removed=table.rows_removed,
+            now=now,
+        )
+        for table in built
+        if table.table in FACTS and table.rows_added + table.rows_removed
+    ]  # fmt: skip
 
 
 def untold(session: Session, sources: Mapping[str, Source], now: datetime) -> list[events.Event]:
