@@ -6,6 +6,7 @@ from pathlib import Path
 import cyclopts
 
 from flows.report import ExitCode, UsageError
+from schemas.errors import StorageError
 
 quarantine = cyclopts.App(name="quarantine", help="Rows that were held back: which, why, and taking them after all.")
 
@@ -128,7 +129,14 @@ def export(
         if extract is not None:
             held.known(session, extract)
         rows = look.held_rows(session, source, dataset, extract)
-    written = held_export.write(rows, file)
+    try:
+        written = held_export.write(rows, file)
+    except OSError as error:
+        raise StorageError(
+            f"the file cannot be written: {error.strerror}",
+            where=str(file),
+            remedy="name one in a folder that is there, and that no other program has open",
+        ) from error
     console.out.print(f"{written:,} rows in quarantine written to {file}", markup=False)
     return ExitCode.OK
 

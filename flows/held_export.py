@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import polars as pl
 
@@ -15,14 +16,14 @@ _SHEET_NAME = 31
 def write(rows: pl.DataFrame, file: Path) -> int:
     """Write rows of `look.held_rows` to .csv or .xlsx; how many rows were held, each named once per rule it broke."""
     parts = list(_by_dataset(rows))
-    if file.suffix == ".xlsx":
-        _write_excel(parts, file)
-    else:
-        table = pl.concat([part for _, part in parts], how="diagonal") if parts else rows.select(REASON)
-        text = pl.col(pl.String)
-        table.with_columns(pl.when(text.str.contains(_FORMULA)).then("'" + text).otherwise(text).name.keep()).write_csv(
-            file
-        )
+    with file.open("wb") as target:
+        if file.suffix == ".xlsx":
+            _write_excel(parts, target)
+        else:
+            table = pl.concat([part for _, part in parts], how="diagonal") if parts else rows.select(REASON)
+            text = pl.col(pl.String)
+            shown = pl.when(text.str.contains(_FORMULA)).then("'" + text).otherwise(text)
+            table.with_columns(shown.name.keep()).write_csv(target)
     return rows.select("extract_id", "row_no").n_unique()
 
 
@@ -38,11 +39,11 @@ def _by_dataset(rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
         yield f"{source} {dataset}", pl.concat([part.select(REASON), frame], how="horizontal")
 
 
-def _write_excel(parts: list[tuple[str, pl.DataFrame]], file: Path) -> None:
+def _write_excel(parts: list[tuple[str, pl.DataFrame]], target: BinaryIO) -> None:
     import xlsxwriter
 
     # As text: a spreadsheet must neither run a cell nor make a date of a code.
-    with xlsxwriter.Workbook(str(file), {"strings_to_formulas": False, "strings_to_urls": False}) as book:
+    with xlsxwriter.Workbook(target, {"strings_to_formulas": False, "strings_to_urls": False}) as book:
         for number, (name, part) in enumerate(parts, start=1):
             sheet = name if len(name) <= _SHEET_NAME else f"{name[: _SHEET_NAME - 4]} {number}"
             part.write_excel(book, sheet, autofit=True)

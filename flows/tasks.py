@@ -76,7 +76,9 @@ def replay_extracts(pipeline: "work.Pipeline", extracts: Iterable[int], report: 
             if isinstance(outcome, BaseException):
                 _note_failure(name, outcome, report)
             elif outcome is not None:
-                current().done(name, f"{outcome.state}, {counted(outcome.rows_accepted, 'row')} accepted")
+                still = f", {outcome.rows_quarantined:,} still held" if outcome.rows_quarantined else ""
+                taken = f"{counted(outcome.rows_accepted, 'row')} accepted{still}"
+                current().done(name, taken if outcome.state == "accepted" else outcome.state)
 
 
 def take_sources(pipeline: "work.Pipeline", sources: Iterable[str], report: RunReport) -> None:

@@ -80,7 +80,16 @@ def release(session: Session, extract: Extract, *, by: str, reason: str, now: da
 
 def _overruled(session: Session, extract: Extract) -> str:
     if extract.state == "blocked":
-        return str(session.value("select blocked_by from ops.extract where extract_id = $1", extract.extract_id))
+        said, rows = session.fetch(
+            "select blocked_by, rows_in from ops.extract where extract_id = $1", extract.extract_id
+        ).row(0)
+        if rows is None:
+            raise UsageError(
+                f"No gate holds extract {extract.extract_id} back: {said.splitlines()[0]}.",
+                remedy="have it delivered again, or mend the source's folder, then opsmart quarantine replay"
+                f" {extract.extract_id}",
+            )
+        return str(said)
     if extract.state == "accepted" and extract.mode in CLAIMING and not extract.gives_coverage:
         if extract.unreadable_keys:
             raise UsageError(

@@ -40,13 +40,21 @@ def source_of(file: RowsFile) -> Source:
     )
 
 
-def source(dataset: str, table: dict[str, Any], sql: str, *, mode: str = "snapshot", **keys: Any) -> Source:
-    """A source of one dataset out of one raw table, `lines`."""
+def source(
+    dataset: str,
+    table: dict[str, Any],
+    sql: str,
+    *,
+    mode: str = "snapshot",
+    others: dict[str, dict[str, Any]] | None = None,
+    **keys: Any,
+) -> Source:
+    """A source of one dataset out of one raw table, `lines`; `others` are delivered beside it."""
     period = {"period": {"column": DATASETS[dataset].dated_by}} if mode == "period" else {}
     return Source.model_validate(
         {
             "name": "corpus",
-            "tables": {"lines": {"path": "lines"} | table},
+            "tables": {"lines": {"path": "lines"} | table} | (others or {}),
             "datasets": {dataset: {"mode": mode} | period | keys},
             "folder": Path("corpus"),
             "mappings": {dataset: sql},

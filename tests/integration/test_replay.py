@@ -251,13 +251,18 @@ def test_a_delivery_that_ends_too_much_is_released(shop: Shop) -> None:
     assert shop.fetch(QUANTITIES) == [("P0", 5), ("P9", 5)]
 
 
-def test_a_delivery_with_a_key_that_cannot_be_read_is_not_released(lines: Shop) -> None:
+def test_what_cannot_be_read_is_not_released(lines: Shop) -> None:
     lines.land("purchase_order_line", "2026-03-31", line("P1"), line(""))
     lines.good_night()
     with pytest.raises(UsageError, match="may be of any key"):
         lines.release(1)
     with pytest.raises(UsageError, match="no extract 9"):
         lines.release(9)
+    lines.land_bytes("purchase_order_line", "2026-04-01", b"")
+    assert lines.night().problems
+    with pytest.raises(UsageError, match="No gate holds extract 2 back: the file is empty"):
+        lines.release(2)
+    assert lines.fetch("select count(*) from ops.release") == [(0,)]
 
 
 # ── what is kept ────────────────────────────────────────────────────────────────────────────────────────────────────
