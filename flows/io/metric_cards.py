@@ -30,11 +30,13 @@ def take(warehouse: Warehouse, loaded: Loaded, now: datetime) -> list[MetricErro
         guard.lock(LOCK)
         kept = set(guard.fetch("select component_key from mart.dim_metric_component where is_current").to_series())
         parts = _parts(card.card for card in loaded.cards)
-        tried = {one.component_key: one for each in parts.values() for one in each if one.component_key not in kept}
+        stays = [Component.of(row) for row in guard.fetch(_SET_ASIDE, list(loaded.refused)).iter_rows(named=True)]
+        wanted = [*parts.values(), *([component] for component in stays)]
+        tried = {one.component_key: one for each in wanted for one in each if one.component_key not in kept}
         failed = _refused_sql(guard, tried.values())
         new = {
             component.component_key: component
-            for components in parts.values()
+            for components in wanted
             if not any(component.component_key in failed for component in components)
             for component in components
             if component.component_key not in kept
@@ -204,6 +206,14 @@ cross join lateral (
     (false, card.denominator_key, card.denominator_time, card.denominator_account_type)
 ) as side (is_numerator, component_key, time_rule, account_type)
 where side.component_key is not null
+"""
+
+# Cards that are refused are not among those taken, but what they were made of is to stay.
+_SET_ASIDE = """
+select distinct component.component_key, fact, date_column, value_sql, where_sql, leaf
+from mart.dim_metric_component as component
+inner join mart.dim_metric as card on component.component_key in (card.numerator_key, card.denominator_key)
+where not component.is_current and card.metric_id = any($1)
 """
 
 _UNUSED = """

@@ -171,7 +171,7 @@ def _lines(file: Path) -> list[tuple[int, dict[str, str]]]:
         rows = csv.DictReader(
             text.splitlines(), delimiter=";" if ";" in text.partition("\n")[0] else ",", restkey=_MORE
         )
-        names = list(rows.fieldnames or ())
+        rows.fieldnames = names = [name.strip() for name in rows.fieldnames or ()]
         wrong = [name for name in names if name not in Target.model_fields or names.count(name) > 1]
         lacking = [name for name in ("metric", "target") if name not in names]
         if names and (wrong or lacking):

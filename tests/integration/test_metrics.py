@@ -9,7 +9,7 @@ import yaml
 from flows import events, pipeline
 from flows.io import metric_cards
 from flows.io.metric_files import CARDS, load
-from flows.io.metrics import recompute
+from flows.io.metrics import recompute, set_aside
 from flows.report import RunReport
 from tests.shop import Shop
 
@@ -127,6 +127,19 @@ def test_a_card_that_is_wrong_is_named_and_its_metric_stays_as_it_was(filled: Sh
         assert f"{path}:" in str(found)
         assert on_time(filled, "month") == {"2026-03-01": (2.0, 2.0, 100.0)}
         assert filled.fetch("select count(*) from mart.v_metric where metric_id = 'mine'")[0][0] > 0
+
+
+def test_a_metric_stays_whose_card_is_refused_when_all_of_its_fact_is_computed_again(filled: Shop) -> None:
+    own = {"fact": "fct_purchase_order_line", "date": "ordered_on", "value": "2 * line_count", "time": "sum"}
+    card(filled, "mine", combine="value", numerator=own, denominator=None, scale=1)
+    assert taken(filled) == []
+    card(filled, "mine", surprise=1)
+    with filled.warehouse.session() as session:
+        set_aside(session, "fct_purchase_order_line")
+        session.commit()
+    assert len(taken(filled)) == 1
+    mine = "select value::float from mart.v_metric where metric_id = 'mine' and scope = 'company' and period = 'month'"
+    assert filled.fetch(mine) == [(6.0,)]
 
 
 def test_of_a_card_that_is_refused_nothing_is_kept(filled: Shop) -> None:
