@@ -8,7 +8,7 @@ from flows.io.gates_history import column_changes, kinds_of_days
 from flows.io.ledger import Extract
 from flows.io.pull.deliveries import Delivery
 from flows.io.stage import Staged
-from flows.io.warehouse import Session
+from flows.io.warehouse import NUL_PICTURE, Session
 from schemas.catalog import DATASETS
 from schemas.source import WEEKDAYS, SchemaPolicy, Source
 
@@ -85,7 +85,7 @@ def facts_of(
         control_sums_gap=staged.control.sums,
         frozen_column_changes=_column_changes(source, staged, history, "freeze"),
         column_changes=_column_changes(source, staged, history, "evolve"),
-        columns=tuple(f"{table}.{name}" for table, names in staged.columns.items() for name in names),
+        columns=tuple(f"{table}.{name}" for table, names in _columns(staged).items() for name in names),
     )
 
 
@@ -115,15 +115,20 @@ def _same_as(session: Session, extract: Extract, staged: Staged) -> str | None:
     return str(session.value(_SAME_BYTES, *query) or "")
 
 
+def _columns(staged: Staged) -> dict[str, set[str]]:
+    """Columns of each table that came, as the ledger can write them."""
+    return {table: {name.replace("\0", NUL_PICTURE) for name in came} for table, came in staged.columns.items()}
+
+
 def _column_changes(source: Source, staged: Staged, history: gates.History, policy: SchemaPolicy) -> str | None:
     """How the columns of tables under a policy differ from those declared, or else from the delivery before."""
     texts = []
     before = history.columns()
-    for table, came in staged.columns.items():
+    for table, came in _columns(staged).items():
         declared = source.tables[table]
         known = set(declared.columns) or {
             name.removeprefix(f"{table}.") for name in before if name.startswith(f"{table}.")
         }
         if (declared.schema_policy or source.schema_policy) == policy and known:
-            texts.append(column_changes(table, set(came), known))
+            texts.append(column_changes(table, came, known))
     return ", ".join(text for text in texts if text) if texts else None

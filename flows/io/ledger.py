@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time
 
 import polars as pl
 
-from flows.io.warehouse import Session, Warehouse
+from flows.io.warehouse import NUL_PICTURE, Session, Warehouse
 from transforms.common.accept import Scope
 
 COUNTS = ("rows_in", "rows_accepted", "rows_quarantined", "rows_duplicate", "rows_excluded")
@@ -263,7 +263,7 @@ def block(warehouse: Warehouse, extract: Extract, why: str, counts: Mapping[str,
             " rows_quarantined = $5, rows_duplicate = $6, rows_excluded = $7"
             " where extract_id = $1 and state <> 'accepted'",
             extract.extract_id,
-            why,
+            why.replace("\0", NUL_PICTURE),
             *(counts.get(name) for name in COUNTS),
         )
         session.commit()

@@ -15,12 +15,10 @@ from flows.io.lake import Lake
 from flows.io.ledger import Extract
 from flows.io.stage import Staged
 from flows.io.staging.quarantine import SCHEMA
-from flows.io.warehouse import Session, Warehouse
+from flows.io.warehouse import NUL_PICTURE, Session, Warehouse
 from schemas.errors import LakeError
 
 TABLE = "quarantine"
-NUL_PICTURE = "\u2400"
-"""Stands in the ledger for a NUL character, which PostgreSQL's text and jsonb refuse."""
 
 _INSTANT = pl.Datetime("us", "UTC")
 _ENTRY = {name: dtype for name, dtype in SCHEMA.items() if name not in ("key_hash", "order_at")}

@@ -24,6 +24,10 @@ from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 from schemas.errors import WarehouseError
 
 ACCEPT_LOCK = "opsmart.accept"
+
+NUL_PICTURE = "\u2400"
+"""Stands in the ledger for a NUL character, which PostgreSQL's text and jsonb refuse."""
+
 _KEPT_CONNECTIONS = 6
 PATIENCE_S = 60.0
 """So long a server that was there before may be away: it restarts."""

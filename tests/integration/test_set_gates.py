@@ -221,3 +221,19 @@ def test_what_gates_said_becomes_a_static_site(shop: Shop, tmp_path: Path) -> No
     (page,) = tmp_path.glob("site/validations/purchase_order_line/**/*.html")
     assert "promised_before_ordered = 1" in page.read_text()
     assert (tmp_path / "site" / "index.html").is_file()
+
+
+def test_nul_characters_in_a_header_are_told_of(shop: Shop) -> None:
+    """The server refuses them: the night must not end there, and again every night."""
+    shop.source(purchase_order_line="delta")
+    shop.land("purchase_order_line", "2026-03-30", {"po_id": "P1"})
+    shop.good_night()
+    header, row = text("purchase_order_line", {"po_id": "P2"}).splitlines()
+    shop.land_bytes("purchase_order_line", "2026-03-31", f"{header},x\0y\n{row},1\n".encode())
+    shop.land_bytes("purchase_order_line", "2026-04-01", f"{header},x\0y\n{row},1\n".replace("po_id", "p\0").encode())
+    assert [problem.subject for problem in shop.night().problems] == ["shop · purchase_order_line · 2026-04-01"]
+    assert shop.fetch("select state, blocked_by like '%p\u2400%' from ops.extract order by slot") == [
+        ("accepted", None), ("accepted", None), ("blocked", True)
+    ]  # fmt: skip
+    changed = "select observed from ops.gate_result where gate = 'columns_as_before' and status = 'warned'"
+    assert shop.fetch(changed) == [("column_changes = raw_purchase_order_line.x\u2400y is new",)]
