@@ -31,7 +31,12 @@ LAKE_SCHEMA: dict[str, pl.DataType] = {
     "quarantined_at": _INSTANT,
     "replayed_at": _INSTANT,
 }
-_HAD = "select true from ops.quarantine_count where extract_id = $1"
+_HAD = """
+select
+    exists(select from ops.quarantine_count where extract_id = $1) as rows,
+    exists(select from ops.correction where extract_id = $1) as corrections
+"""
+_HELD = "select true from ops.quarantine_count where extract_id = $1 and held_count > 0"
 _ATTEMPTS = 20
 _writing = threading.Lock()
 
@@ -43,8 +48,7 @@ def keep(warehouse: Warehouse, lake: Lake, extract: Extract, staged: Staged, now
         LakeError: The lake cannot be written.
     """
     with warehouse.session() as session:
-        had = session.value(_HAD, extract.extract_id)
-        had_corrections = session.value("select true from ops.correction where extract_id = $1", extract.extract_id)
+        had, had_corrections = session.fetch(_HAD, extract.extract_id).row(0)
     if had or staged.quarantined.height:
         _replace(lake, extract, _as_filed(staged.quarantined, extract, now))
     elif not staged.corrections and not had_corrections:
@@ -64,7 +68,7 @@ def held(session: Session, lake: Lake, extract: Extract) -> pl.Series:
         LakeError: The lake cannot be read, or has lost what it knew of the delivery.
     """
     rows = _scan(lake, extract).select("row_no", "replayed_at").collect()
-    if rows.is_empty() and session.value(f"{_HAD} and held_count > 0", extract.extract_id):
+    if rows.is_empty() and session.value(_HELD, extract.extract_id):
         raise LakeError(
             f"the lake does not know which rows of extract {extract.extract_id} are held back",
             where=lake.uri(TABLE),

@@ -222,10 +222,12 @@ def _run(tables: Mapping[str, TypedTable], plan: Plan, rules: Mapping[str, pl.Ex
     )
     # One sink for both: two sinks behind filters would run the query twice.
     rows.sink_parquet(parts, **OPTIONS)
-    empty = pl.DataFrame(schema=schema)
-    for path in (good, bad):
-        if not path.exists():
-            empty.write_parquet(path)
+    if not good.exists():
+        pl.DataFrame(schema=schema).write_parquet(good)
+    if not bad.exists():
+        nothing = pl.Series(ROW_NO, dtype=pl.Int64)
+        seen = pl.DataFrame(schema={ROW_NO: pl.Int64(), **quarantine.SIGHTINGS})
+        return _Sorted(good, nothing, pl.DataFrame(schema=quarantine.FAILURES), seen)
     return _sorted(good, pl.scan_parquet(bad), tables, plan, rules)
 
 
@@ -235,7 +237,7 @@ def _sorted(
     """Look at the bad rows some at a time: there may be as many as there are rows, and each is wide."""
     numbers = bad.select(ROW_NO).collect()[ROW_NO]
     last, failures, seen = quarantine.last_kept(numbers), [], []
-    for first in range(0, max(1, numbers.len()), BAD_AT_ONCE):
+    for first in range(0, numbers.len(), BAD_AT_ONCE):
         part = with_reasons(bad.slice(first, BAD_AT_ONCE).collect(), tables)
         found = quarantine.failures(part, rules, plan, tables[plan.mapping.driving])
         failures.append(found.with_columns(pl.when(pl.col("row_no") <= last).then("value")))

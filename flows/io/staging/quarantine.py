@@ -109,6 +109,8 @@ def entries(found: pl.DataFrame, plan: Plan, delivered: RawRows, seen: pl.DataFr
         delivered: The driving table, uncorrected.
         seen: _row_no, _key_hash and _order_at of rows whose key could be read.
     """
+    if found.is_empty():
+        return pl.DataFrame(schema=SCHEMA)
     found = found.unique(["row_no", "rule"], keep="first", maintain_order=True).sort("row_no", maintain_order=True)
     last = last_kept(found["row_no"])
     kept, surplus = found.filter(pl.col("row_no") <= last), found.filter(pl.col("row_no") > last)
