@@ -73,6 +73,8 @@ class TableBuilder:
                     # One chunk at most is in memory beside the one being built.
                     written[-1].result()
                 written.append(publisher.submit(self._publish, fact, chunk, rows, slices))
+                # Published, they must not wait here until the next ones are built.
+                del rows
             results = [future.result() for future in written]
         if fact.is_by_row:
             with self._warehouse.session() as session:
