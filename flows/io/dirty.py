@@ -57,31 +57,35 @@ def mark(session: Session, lake: Lake, extract: Extract, change: Change, seen: S
             if fact.has_books:
                 whole = pl.concat([whole, touched.booking_days(fact, whole)])
             slices.append(slices_around(fact, extract.dataset, whole).with_columns(is_whole=True))
-            days = rows.select("source", day="row_date").unique()
-            slices.append(slices_around(fact, extract.dataset, days).with_columns(is_whole=False))
-            session.copy(rows.with_columns(fact=pl.lit(fact.name)), "dirty_row", schema="ops")
+            if rows.height:
+                days = rows.select("source", day="row_date")
+                slices.append(slices_around(fact, extract.dataset, days).with_columns(is_whole=False))
+                session.copy(rows.with_columns(fact=pl.lit(fact.name)), "dirty_row", schema="ops")
     if seen.has_new_days:
-        slices.append(table_slices(["dim_date"]))
+        slices.append(table_slices(["dim_date"]).lazy())
     for dimension in DIMENSIONS.values():
         # Any delivery: members that are gone stay in it, so that a late delivery of them says something new as well.
         is_changed = extract.dataset in dimension.inputs
         names_a_new_code = seen.new_codes if dimension.entity is None else {dimension.entity} & seen.new_codes
         is_named = "code_span" in dimension.inputs and names_a_new_code
         if is_changed or is_named:
-            slices.append(table_slices([dimension.name]))
+            slices.append(table_slices([dimension.name]).lazy())
     reason = f"{extract.source}.{extract.dataset} {extract.slot}"
-    mark_slices(session, pl.concat(slices, how="diagonal") if slices else table_slices([]), reason)
+    if slices:
+        mark_slices(session, pl.concat(slices, how="diagonal"), reason)
 
 
-def mark_slices(session: Session, slices: pl.DataFrame, reason: str) -> None:
+def mark_slices(session: Session, slices: pl.LazyFrame | pl.DataFrame, reason: str) -> None:
     """Dirty slices (fact, source, day); as a whole, unless an `is_whole` is false."""
-    if not slices.height:
+    marked = slices.lazy()
+    if "is_whole" not in marked.collect_schema():
+        marked = marked.with_columns(is_whole=True)
+    is_whole = pl.col("is_whole").fill_null(value=True).any()
+    touched = marked.group_by("fact", "source", "day").agg(is_whole).collect()
+    if not touched.height:
         return
     generation = session.value("select nextval('ops.generation')")
-    if "is_whole" not in slices.columns:
-        slices = slices.with_columns(is_whole=True)
-    is_whole = pl.col("is_whole").fill_null(value=True).any()
-    session.load_temporary(slices.group_by("fact", "source", "day").agg(is_whole), "touched_slice")
+    session.load_temporary(touched, "touched_slice")
     session.execute(
         "insert into ops.dirty_slice (fact, source, day, generation, whole_generation, state, reason)"
         " select fact, source, day, $1, case when is_whole then $1 else 0 end, 'pending', $2 from pg_temp.touched_slice"
@@ -117,11 +121,11 @@ def table_slices(names: list[str]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema)
 
 
-def slices_around(fact: Fact, dataset: str, days: pl.DataFrame) -> pl.DataFrame:
+def slices_around(fact: Fact, dataset: str, days: pl.DataFrame) -> pl.LazyFrame:
     """fact, source, day of the slices whose window of a dataset holds one of the days (source, day)."""
     window = fact.window(dataset)
     offsets = [pl.col("day").dt.offset_by(f"{n}d") for n in range(-window.after, window.before + 1)]
-    spread = pl.concat([days.with_columns(day=offset) for offset in offsets])
+    spread = pl.concat([days.lazy().with_columns(day=offset) for offset in offsets])
     source = pl.lit(ALL_SOURCES) if fact.is_cross_source else pl.col("source")
     day = pl.col("day").dt.truncate("1mo") if fact.grain == "month" else pl.col("day")
     return spread.select(fact=pl.lit(fact.name), source=source, day=day).unique()

@@ -99,7 +99,7 @@ def _expected(session: Session, fact: Fact) -> pl.DataFrame:
         dirty.slices_around(fact, name, days.filter(pl.col("dataset") == name).cast({"day": pl.Date}))
         for name in fact.driving
     ]
-    return pl.concat(around).unique()
+    return pl.concat(around).unique().collect()
 
 
 def to_mark(slices: pl.DataFrame, reason: str, *, everything: bool) -> pl.DataFrame:
