@@ -9,7 +9,7 @@ from tests.benchmarks.home import ROOT, opened
 from tests.benchmarks.report import Check, Report, Say, brief, cpu
 
 CONFIRMATIONS, ORDER_LINES = 1_000_000, 250_000
-TARGET, METRICS_TARGET = 2.0, 0.25
+TARGET, METRICS_TARGET, GATES_TARGET = 2.0, 0.25, 0.2
 
 
 def run(folder: Path, size: float, at_once: int, say: Say) -> Report:
@@ -39,6 +39,8 @@ def run(folder: Path, size: float, at_once: int, say: Say) -> Report:
     report.check(Check("night without start-up / floor", night["seconds"] / floor["seconds"], TARGET))
     report.check(Check("the same in CPU seconds", cpu(night) / cpu(floor)))
     report.check(Check("metrics / floor", night["steps"]["metrics"]["seconds"] / floor["seconds"], METRICS_TARGET))
+    gates = sum(night["steps"][step]["seconds"] for step in ("gate extracts", "gate slices"))
+    report.check(Check("gates / floor", gates / floor["seconds"], GATES_TARGET))
     report.check(Check("peak memory, MB", night["peak_mb"], 2048))
     report.night("night", night)
     report.steps(night)
