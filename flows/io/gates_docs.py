@@ -12,7 +12,6 @@ from flows.io.gates_engine import import_great_expectations
 from flows.io.gates_files import PlannedGate, plan
 from flows.io.warehouse import Session
 from schemas.catalog import FACTS
-from schemas.gate import is_parameter
 
 _SAID = """
 select judged, source, run_id, gate, subject, severity, status, observed, expected, checked_at
@@ -102,7 +101,7 @@ def _result(said: Mapping[str, Any], planned: PlannedGate) -> Any:
     about = f"{said['gate']} ({said['severity']}) of {said['subject']}: {gate.reason} Expected: {said['expected']}."
     configuration = ExpectationConfiguration(
         type=gate.expectation,
-        kwargs={name: value for name, value in gate.arguments.items() if not is_parameter(value)},
+        kwargs=dict(gate.arguments),
         meta={"notes": {"format": "string", "content": [about]}},
     )
     return ExpectationValidationResult(
