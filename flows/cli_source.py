@@ -143,6 +143,8 @@ def _show(found: "SourceCheck") -> None:
     for check in found.datasets:
         for line in _remarks(check, has_problem=bool(found.problems)):
             console.out.print(line, markup=False)
+    if not any(check.deliveries_found for check in found.datasets) and found.searched:
+        console.out.print(f"looked for: {', '.join(found.searched)}", markup=False)
     for file in found.unmatched:
         console.out.print(f"no table's path matches {file}", markup=False)
 
@@ -159,8 +161,17 @@ def _remarks(check: "DatasetCheck", *, has_problem: bool) -> list[str]:
         lines.append(f"  the SELECT leaves out (they stay empty): {', '.join(check.absent_columns)}")
     lines += [f"  note: {warning}" for warning in check.warnings]
     for rule, count in check.rules.items():
-        lines.append(f"  quarantined by {rule}: {count:,}")
+        lines.append(f"  quarantined by {rule}: {count:,}{_choices(check.dataset, rule)}")
         for row in check.examples[rule]:
             cell = f"{row['column_name'] or ''} = {row['value']!r}" if row["value"] is not None else ""
-            lines.append(f"    row {row['row_no']}: {cell}  {row['raw'] or ''}".rstrip())
+            lines.append(f"    {row['slot']} row {row['row_no']}: {cell}  {row['raw'] or ''}".rstrip())
     return ["", check.dataset, *lines] if lines else []
+
+
+def _choices(dataset: str, rule: str) -> str:
+    """What the column of a rule may say, where that is a closed list."""
+    from schemas.catalog import DATASETS
+
+    column = DATASETS[dataset].contract.columns().get(rule.removesuffix("|regex"))
+    values = (column.metadata or {}).get("values", ()) if column is not None else ()
+    return f" (may be: {', '.join(values)})" if values else ""

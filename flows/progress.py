@@ -98,10 +98,14 @@ class Meter:
 
     def __init__(
         self, title: str, parts: int, weight: int, tell: Callable[[float, str], None],
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.monotonic, noun: str = "chunks",
     ) -> None:  # fmt: skip
-        """`weight` is what the time follows: rows, bytes; `tell` gets the share done, and how far that is in words."""
-        self._title, self._parts, self._weight, self._tell, self._clock = title, parts, weight, tell, clock
+        """`weight` is what the time follows: rows, bytes; `tell` gets the share done, and how far that is in words.
+
+        `noun` is what the parts are.
+        """
+        self._title, self._noun, self._parts, self._weight = title, noun, parts, weight
+        self._tell, self._clock = tell, clock
         self._done = self._rows = self._moved = 0
         self._began = self._told = clock()
         self._lock = Lock()
@@ -123,7 +127,7 @@ class Meter:
     @property
     def text(self) -> str:
         """How far it is, in words."""
-        parts = f"{self._title}: {self._done:,} of {max(self._parts, self._done):,} chunks, {self._rows:,} rows"
+        parts = f"{self._title}: {self._done:,} of {max(self._parts, self._done):,} {self._noun}, {self._rows:,} rows"
         if not self.share:
             return parts
         left_s = round((self._clock() - self._began) * (1 - self.share) / self.share)

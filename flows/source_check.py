@@ -51,11 +51,15 @@ class DatasetCheck:
 
 @dataclass(frozen=True)
 class SourceCheck:
-    """What trying a source found; `unmatched` are files below its landing folder that no table's path matches."""
+    """What trying a source found.
+
+    `unmatched` are files below its landing folder that no table's path matches, `searched` where files were looked for.
+    """
 
     datasets: list[DatasetCheck]
     problems: list[str]
     unmatched: list[str]
+    searched: list[str]
 
     @property
     def is_good(self) -> bool:
@@ -84,7 +88,10 @@ def check_source(source: Source, settings: Settings, *, newest: int) -> SourceCh
             check.errors.append(str(error))
         checks.append(check)
     odd = [f"{file}: its name says no slot" for file in pulled.odd]
-    return SourceCheck(checks, [str(error) for error in pulled.failed] + odd, unmatched_files(source, settings.landing))
+    paths = [table.path for table in source.tables.values() if table.path]
+    searched = [path if "://" in path else str(settings.landing / source.name / path) for path in paths]
+    problems = [str(error) for error in pulled.failed] + odd
+    return SourceCheck(checks, problems, unmatched_files(source, settings.landing), searched)
 
 
 def _unfit_for_append(dataset: str, source: Source) -> list[str]:
@@ -126,10 +133,12 @@ def _try(check: DatasetCheck, source: Source, settings: Settings, deliveries: Se
                 check.errors.append(f"{delivery.slot}: {error}")
                 continue
         check.deliveries_tried += 1
-        _add(check, staged)
+        if staged.rows_quarantined and not staged.rows_accepted:
+            check.errors.append(f"{delivery.slot}: no row can be used, so the night would block it")
+        _add(check, staged, delivery.slot)
 
 
-def _add(check: DatasetCheck, staged: Staged) -> None:
+def _add(check: DatasetCheck, staged: Staged, slot: str) -> None:
     for name, count in staged.counts.items():
         setattr(check, name, getattr(check, name) + count)
     # A correction that no longer fits is in the way of the next mistake.
@@ -140,4 +149,7 @@ def _add(check: DatasetCheck, staged: Staged) -> None:
         check.rules[str(rule)] = check.rules.get(str(rule), 0) + rows.height
         shown = check.examples.setdefault(str(rule), [])
         wanted = rows.head(EXAMPLES - len(shown))
-        shown += wanted.select(pl.col("row_no", "column_name", "value", "raw").cast(pl.String)).to_dicts()
+        cells = wanted.select(
+            pl.lit(slot).alias("slot"), pl.col("row_no", "column_name", "value", "raw").cast(pl.String)
+        )
+        shown += cells.to_dicts()

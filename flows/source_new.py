@@ -96,6 +96,8 @@ def mapping_select(dataset: str, contract: type[DatasetContract]) -> str:
     for number, (name, column) in enumerate(columns):
         comma = "," if number < len(columns) - 1 else ""
         needed = "may be missing" if column.nullable or name in OPTIONAL else "needed"
+        values = (column.metadata or {}).get("values", ())
+        choices = f"; one of {', '.join(values)}" if values else ""
         key = ", part of the key" if name in contract.key() else ""
-        lines += [f"  -- {column.description} ({needed}{key})", f'  raw."{name.upper()}" as {name}{comma}']
+        lines += [f"  -- {column.description} ({needed}{key}{choices})", f'  raw."{name.upper()}" as {name}{comma}']
     return "\n".join([*lines, f"from {dataset}_file as raw", ""])

@@ -85,14 +85,14 @@ def take_sources(pipeline: "work.Pipeline", sources: Iterable[str], report: RunR
     """Takes what is pending, source by source; a source that fails is noted and the others go on."""
     names = list(sources)
     current().step("Extracts", len(names))
-    meter = _meter("Extracts", pipeline.pending_workload())
+    meter = _meter("Extracts", pipeline.pending_workload(), noun="extracts")
     with report.timed("Extracts"):
         for source, outcome in _ended({take.submit(pipeline, name, meter): name for name in names}):
             if isinstance(outcome, BaseException):
                 _note_failure(source, outcome, report)
                 continue
             accepted = sum(extract.rows_accepted for extract in outcome)
-            current().done(source, f"{counted(len(outcome), 'extract')}, {accepted:,} rows accepted")
+            current().done(source, f"{counted(len(outcome), 'extract')}, {counted(accepted, 'row')} accepted")
 
 
 def build_tables(pipeline: "work.Pipeline", title: str, tables: Iterable[str], report: RunReport) -> None:
@@ -106,10 +106,10 @@ def build_tables(pipeline: "work.Pipeline", title: str, tables: Iterable[str], r
                 _note_failure(table, outcome, report)
                 continue
             report.add_built(outcome)
-            current().done(table, f"{counted(outcome.slices, 'slice')}, {outcome.rows_added:,} rows written")
+            current().done(table, f"{counted(outcome.slices, 'slice')}, {counted(outcome.rows_added, 'row')} written")
 
 
-def _meter(title: str, work_ahead: "work.Workload") -> Meter:
+def _meter(title: str, work_ahead: "work.Workload", noun: str = "chunks") -> Meter:
     """Follows a step for whoever watches, and in a progress artifact of Prefect's if it takes long."""
     artifact: list[UUID] = []
     context = copy_context()
@@ -127,7 +127,7 @@ def _meter(title: str, work_ahead: "work.Workload") -> Meter:
                 artifact.append(made)
 
     # Told by threads of the step's own, which do not know the flow run.
-    return Meter(title, work_ahead.parts, work_ahead.weight, lambda *so_far: context.run(tell, *so_far))
+    return Meter(title, work_ahead.parts, work_ahead.weight, lambda *so_far: context.run(tell, *so_far), noun=noun)
 
 
 def _ended(futures: Mapping[PrefectFuture[Any], str]) -> Iterator[tuple[str, Any]]:

@@ -59,3 +59,25 @@ def test_a_mode_that_a_fact_cannot_have_is_said(tmp_path: Path, home: Path, data
     (check,) = check_source(load_source(tmp_path / "my_erp"), load_settings(home=home), newest=1).datasets
     said = [error for error in check.errors if error.startswith("mode append: ")]
     assert bool(said) == (dataset in ("purchase_order_line", "production_order")), check.errors
+
+
+def test_a_closed_list_is_told_with_its_values():
+    assert "(needed; one of open, closed, cancelled" in mapping_select(
+        "purchase_order_line", DATASETS["purchase_order_line"].contract
+    )
+
+
+def test_a_delivery_of_which_no_row_can_be_used_is_not_good(tmp_path: Path, home: Path):
+    write_skeleton(tmp_path, "my_erp", ("supplier",))
+    select = "select raw.no as supplier_id, raw.name as name, raw.state as status from supplier_file as raw"
+    (tmp_path / "my_erp" / "supplier.sql").write_text(select)
+    settings = load_settings(home=home)
+    source = load_source(tmp_path / "my_erp")
+    assert check_source(source, settings, newest=1).searched == [str(settings.landing / "my_erp" / "supplier_*.csv")]
+    file = settings.landing / "my_erp" / "supplier_2026-03-31.csv"
+    file.parent.mkdir(parents=True)
+    file.write_text("no,name,state\n,Nameless,active\n")
+    (check,) = check_source(source, settings, newest=1).datasets
+    assert check.errors == ["2026-03-31: no row can be used, so the night would block it"]
+    assert not check.is_good
+    assert {row["slot"] for rows in check.examples.values() for row in rows} == {"2026-03-31"}
