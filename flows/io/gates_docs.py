@@ -1,5 +1,6 @@
 """What gates said, as Great Expectations' Data Docs: a static site, made from the ledger when somebody asks for it."""
 
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from flows.io.gates_engine import import_great_expectations
 from flows.io.gates_files import PlannedGate, plan
 from flows.io.warehouse import Session
 from schemas.catalog import FACTS
+from schemas.gate import is_parameter
 
 _SAID = """
 select judged, source, run_id, gate, subject, severity, status, observed, expected, checked_at
@@ -101,7 +103,10 @@ def _result(said: Mapping[str, Any], planned: PlannedGate) -> Any:
     about = f"{said['gate']} ({said['severity']}) of {said['subject']}: {gate.reason} Expected: {said['expected']}."
     configuration = ExpectationConfiguration(
         type=gate.expectation,
-        kwargs=dict(gate.arguments),
+        kwargs={
+            name: _limit(name, value, said["expected"]) if is_parameter(value) else value
+            for name, value in gate.arguments.items()
+        },
         meta={"notes": {"format": "string", "content": [about]}},
     )
     return ExpectationValidationResult(
@@ -110,3 +115,9 @@ def _result(said: Mapping[str, Any], planned: PlannedGate) -> Any:
         result={"observed_value": said["observed"]},
         exception_info={"raised_exception": False, "exception_message": None, "exception_traceback": None},
     )
+
+
+def _limit(argument: str, parameter: object, expected: str) -> object:
+    """What an argument was when the gate was asked: the ledger keeps that in the words of `expected` alone."""
+    found = re.search(rf"\b{argument}=(-?\d+(\.\d+)?(e[+-]\d+)?)", expected)
+    return float(found[1]) if found else parameter

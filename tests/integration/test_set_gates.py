@@ -1,5 +1,6 @@
 """Set gates on real deliveries: control totals of trailers and manifests, columns, history, and what is read back."""
 
+import re
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -216,7 +217,7 @@ def test_what_gates_said_becomes_a_static_site(shop: Shop, tmp_path: Path, capfd
     shop.land("purchase_order_line", "2026-03-02", {"promised_on": "2026-03-01"})
     shop.good_night()
     with shop.warehouse.session() as session:
-        assert session.value("select count(*) from ops.gate_result where gate = 'rows_as_usual'")
+        limits = session.value("select expected from ops.gate_result where gate = 'rows_as_usual'")
         capfd.readouterr()
         pages = write_data_docs(session, tmp_path / "site", days=1)
     assert capfd.readouterr().err == ""  # Great Expectations prints what it cannot render, and leaves the page out
@@ -225,6 +226,9 @@ def test_what_gates_said_becomes_a_static_site(shop: Shop, tmp_path: Path, capfd
     assert pages == 2
     (page,) = tmp_path.glob("site/validations/purchase_order_line/**/*.html")
     assert "promised_before_ordered = 1" in page.read_text()
+    assert limits.endswith("(min_value=-9, max_value=11)")
+    assert re.search(r">-9\.?0?<.*>11\.?0?<", page.read_text(), re.DOTALL), "the limits that held"
+    assert "PARAMETER" not in page.read_text()
     assert (tmp_path / "site" / "index.html").is_file()
 
 
