@@ -32,9 +32,9 @@ def quality(
     from flows import console, startup
     from flows.io.gates_docs import write_data_docs
     from flows.io.warehouse import Warehouse
-    from flows.settings import load_settings
+    from flows.settings import settings_of_home
 
-    settings = load_settings()
+    settings = settings_of_home()
     target = folder or settings.home / "docs" / "quality"
     if target.is_dir() and any(target.iterdir()) and not (target / "static").is_dir():
         raise UsageError("The folder holds something else", where=str(target), remedy="name a new or an empty one")

@@ -69,9 +69,9 @@ def verify(*, repair: bool = False, json: bool = False) -> ExitCode:
     """
     from flows import console
     from flows import pipeline as work
-    from flows.settings import load_settings
+    from flows.settings import settings_of_home
 
-    with console.waiting("Comparing lake, ledger and mart …"), work.open(load_settings()) as pipeline:
+    with console.waiting("Comparing lake, ledger and mart …"), work.open(settings_of_home()) as pipeline:
         found = pipeline.verify()
         beyond = pipeline.repair(found) if repair else []
     differences = [str(difference) for difference in found]
@@ -107,7 +107,7 @@ def as_known_at(table: str, moment: datetime, /, *, to: Path) -> ExitCode:
     """
     from flows import console
     from flows.as_known import as_known_at as rows_as_known_at
-    from flows.settings import load_settings
+    from flows.settings import settings_of_home
     from schemas.catalog import DATASETS, DIMENSIONS, FACTS
 
     known = [*FACTS, *DIMENSIONS, *DATASETS]
@@ -115,7 +115,7 @@ def as_known_at(table: str, moment: datetime, /, *, to: Path) -> ExitCode:
         raise UsageError(f"There is no table or dataset {table!r}.", remedy=f"known: {', '.join(known)}")
     if to.suffix not in (".parquet", ".csv"):
         raise UsageError(f"{to} is neither .parquet nor .csv.", remedy="name a file that ends so")
-    settings = load_settings()
+    settings = settings_of_home()
     with console.waiting(f"Building {table} as known at {moment} …"):
         rows = rows_as_known_at(settings, moment if moment.tzinfo else moment.replace(tzinfo=UTC), table)
     if to.suffix == ".csv":
@@ -170,9 +170,9 @@ def open_session() -> Iterator["Session"]:
     """A session of the home's warehouse."""
     from flows import startup
     from flows.io.warehouse import Warehouse
-    from flows.settings import load_settings
+    from flows.settings import settings_of_home
 
-    settings = load_settings()
+    settings = settings_of_home()
     startup.migrate(settings)
     with closing(Warehouse.at(startup.warehouse_url(settings))) as warehouse, warehouse.session() as session:
         yield session

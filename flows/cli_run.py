@@ -29,7 +29,7 @@ def nightly(*, sample: bool = False) -> ExitCode:
         First write the extracts of the sample company, where the landing folder is empty.
     """
     started = time.monotonic()
-    installation = _bring_up()
+    installation = _bring_up(may_begin=True)
     if sample:
         from flows import cli_warehouse
 
@@ -103,14 +103,14 @@ def serve() -> ExitCode:
     """Keep everything running until Ctrl-C: servers, the deployments of prefect.yaml, and the watch of what lands."""
     from flows import serving
 
-    return serving.serve(_bring_up())
+    return serving.serve(_bring_up(may_begin=True))
 
 
 def watch() -> ExitCode:
     """Tell Prefect about files that land, until Ctrl-C; serve does that too, so this is for where it does not run."""
     from flows import serving
 
-    return serving.watch(_bring_up())
+    return serving.watch(_bring_up(may_begin=True))
 
 
 def run_flow(name: str, **parameters: Any) -> ExitCode:
@@ -119,12 +119,13 @@ def run_flow(name: str, **parameters: Any) -> ExitCode:
     return _run(_bring_up(), name, started, **parameters)
 
 
-def _bring_up() -> "Installation":
+def _bring_up(*, may_begin: bool = False) -> "Installation":
+    """Has what a run needs running; where there is no home yet, only if it may begin one."""
     from flows import startup
     from flows.console import waiting
-    from flows.settings import load_settings
+    from flows.settings import load_settings, settings_of_home
 
-    settings = load_settings()
+    settings = load_settings() if may_begin else settings_of_home()
     with waiting("Starting PostgreSQL and Prefect …"):
         installation = startup.begin(settings)
         startup.migrate(settings)

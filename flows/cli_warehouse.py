@@ -50,9 +50,9 @@ def url(*, role: Literal["reader", "loader", "admin"] = "reader") -> ExitCode:
     """
     from flows import startup
     from flows.console import print_line
-    from flows.settings import load_settings
+    from flows.settings import settings_of_home
 
-    print_line(startup.warehouse_url(load_settings(), role))
+    print_line(startup.warehouse_url(settings_of_home(), role))
     return ExitCode.OK
 
 

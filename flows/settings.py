@@ -104,6 +104,22 @@ def load_settings(**overrides: Any) -> Settings:
         raise _as_settings_error(error) from None
 
 
+def settings_of_home() -> Settings:
+    """The settings of a home that is there: what looks or mends must not begin an installation in a wrong folder.
+
+    Raises SettingsError where the home does not exist.
+    """
+    settings = load_settings()
+    if not settings.home.is_dir():
+        raise SettingsError(
+            "There is no home of opsmart here.",
+            where=str(settings.home),
+            remedy=f"run the command in the folder of the project, or set {PREFIX}HOME to the home;"
+            " opsmart nightly would begin a new one",
+        )
+    return settings
+
+
 def child_environment(values: Mapping[str, str]) -> dict[str, str]:
     """The environment of a process that we start: this one's without foreign Prefect settings, and `values`."""
     kept = {name: value for name, value in os.environ.items() if not name.upper().startswith("PREFECT_")}

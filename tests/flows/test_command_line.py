@@ -80,8 +80,29 @@ def test_a_mistyped_setting_is_named(tmp_path: Path):
     assert "did you mean OPSMART_HOME" in said
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "status", "verify", "verify --repair", "as-known-at fct_budget 2026-03-31 --to x.csv",
+        "quarantine list", "quarantine show 1", "quarantine replay", "quarantine replay 1", "quarantine export x.csv",
+        "release 1 --reason why", "backfill --start 2026-01-01 --end 2026-01-02", "rebuild --stale", "docs quality",
+        "warehouse url",
+    ],
+)  # fmt: skip
+def test_what_looks_or_mends_begins_no_home(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    assert run(command.split()) == ExitCode.FAILED
+    said = capsys.readouterr().err.replace("\n", "")
+    assert str(tmp_path / ".opsmart") in said
+    assert "OPSMART_HOME" in said
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_unreachable_warehouse_is_named(tmp_path: Path):
     home = Home(tmp_path / "home")
+    home.folder.mkdir()
     said = home.opsmart("status", code=1, OPSMART_WAREHOUSE_URL="postgresql://me:geheim@127.0.0.1:1/mart")
     assert "do:" in said
     assert "geheim" not in said
