@@ -143,7 +143,9 @@ def _run(installation: "Installation", name: str, started: float, **parameters: 
     if reporter.report is None:
         raise _error_of(state)
     scorecard = _scorecard(installation) if name == "nightly" else None
-    console.show_summary(reporter.report, time.monotonic() - started, installation.access(), scorecard)
+    # Whoever plans or mends knows where the mart is.
+    access = None if name == "replay" or parameters.get("plan") else installation.access()
+    console.show_summary(reporter.report, time.monotonic() - started, access, scorecard)
     return reporter.report.exit_code
 
 

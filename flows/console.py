@@ -174,8 +174,8 @@ def waiting(text: str) -> Iterator[None]:
         yield
 
 
-def show_summary(report: RunReport, seconds: float, access: Access, scorecard: Table | None = None) -> None:
-    """The end of a run: what came, what was published, what is missing, how it goes, and where to look at it."""
+def show_summary(report: RunReport, seconds: float, access: Access | None, scorecard: Table | None = None) -> None:
+    """The end of a run: what came, what was published, what is missing, how it goes, where to look at it if given."""
     _show_tables(report, seconds)
     for note in report.notes:
         out.print(f"[yellow]Note:[/] {escape(note)}")
@@ -183,10 +183,12 @@ def show_summary(report: RunReport, seconds: float, access: Access, scorecard: T
         out.print(f"[red]Missing:[/] {escape(problem.subject)}: {escape(first_line(problem.message))}")
         for line in problem.message.strip().splitlines()[1:]:
             out.print(f"  {line}", markup=False)
-    out.print()
     if scorecard:
-        out.print(scorecard, "")
-    show_access(access)
+        out.print()
+        out.print(scorecard)
+    if access:
+        out.print()
+        show_access(access)
     if not report.is_empty:
         state = "[red]Partial[/]" if report.is_partial else "[green]Done[/]"
         steps = {"start": seconds - sum(report.step_seconds.values())} | report.step_seconds
@@ -197,7 +199,7 @@ def show_summary(report: RunReport, seconds: float, access: Access, scorecard: T
 
 def _show_tables(report: RunReport, seconds: float) -> None:
     if report.is_empty:
-        out.print(f"[green]Nothing is new.[/] [dim]({seconds:.1f} s)[/]")
+        out.print(f"[green]{report.sentence()}[/] [dim]({seconds:.1f} s)[/]")
     if report.taken:
         out.print(_taken_table(report.taken), "")
     if report.built:

@@ -169,7 +169,7 @@ class RunReport:
     def sentence(self) -> str:
         """The run in one line, for Prefect's state and the log."""
         if self.is_empty:
-            return "Nothing is new."
+            return "Nothing is new." if self.flow in ("nightly", "on-arrival") else "Nothing is to be done."
         if self.pulls or self.planned:
             extracts, slices = sum(pull.deliveries for pull in self.pulls), sum(table.slices for table in self.planned)
             return (

@@ -94,6 +94,7 @@ def test_a_plan_changes_nothing(practised: Home):
     said = practised.opsmart("backfill", "--start", "2020-01-01", "--end", "2030-12-31", "--all", "--plan")
     assert re.search(r"fct_purchase_order_line( +\S+){7} +\d+", said)
     assert "nothing was changed" in said
+    assert "Connect a BI tool" not in said
     assert practised.fetch("select fact, source, day, generation from ops.dirty_slice order by 1, 2, 3") == before
 
 

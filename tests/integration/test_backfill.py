@@ -104,6 +104,7 @@ def test_a_backfill_takes_what_speaks_for_its_days_and_the_night_the_rest(months
     }  # fmt: skip
     assert months.fetch(LINES) == [(f"P3-{n}", 5) for n in range(1, 6)]
     assert run_span(months.settings, MARCH).is_empty
+    assert plan(months, MARCH).sentence() == "Nothing is to be done."
     months.good_night()
     assert len(months.fetch(LINES)) == 15
 
