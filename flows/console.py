@@ -213,6 +213,8 @@ def _show_tables(report: RunReport, seconds: float) -> None:
     if report.taken or report.built:
         gates = report.gates
         out.print(f"Gates: {gates.passed} passed, {gates.warned} warned, {gates.failed} failed")
+    if report.cards:
+        out.print(f"Cards: {report.cards}")
 
 
 def show_access(access: Access) -> None:

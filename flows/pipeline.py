@@ -371,7 +371,9 @@ class Pipeline:
     @steady
     def take_cards(self, report: RunReport) -> None:
         """Have the mart keep the metrics and targets that the cards' files describe now."""
-        for error in metric_cards.take(self._warehouse, metric_files.load(self._settings.home), datetime.now(UTC)):
+        updated = metric_cards.take(self._warehouse, metric_files.load(self._settings.home), datetime.now(UTC))
+        report.metrics, report.targets = updated.metrics, updated.targets
+        for error in updated.errors:
             report.add_problem("metrics", str(error))
 
     @steady

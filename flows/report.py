@@ -103,6 +103,9 @@ class RunReport:
     built: list[BuiltTable] = field(default_factory=list)
     pulls: list[PlannedPull] = field(default_factory=list)
     planned: list[PlannedTable] = field(default_factory=list)
+    metrics: int = 0
+    targets: int = 0
+    """Metrics and targets that are new, changed or gone."""
     gates: Gates = field(default_factory=Gates)
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -154,7 +157,15 @@ class RunReport:
     @property
     def is_empty(self) -> bool:
         """Whether there was nothing to do."""
-        return not (self.taken or self.built or self.pulls or self.planned or self.problems or self.notes)
+        is_more = self.metrics or self.targets or self.problems or self.notes
+        return not (self.taken or self.built or self.pulls or self.planned or is_more)
+
+    @property
+    def cards(self) -> str:
+        """Metrics and targets that were updated, in words; nothing where none were."""
+        parts = [(self.metrics, "metric"), (self.targets, "target")]
+        said = " and ".join(counted(number, noun) for number, noun in parts if number)
+        return f"{said} updated" if said else ""
 
     @property
     def rows_written(self) -> int:
@@ -177,6 +188,8 @@ class RunReport:
             )
         counts = f"{counted(len(self.taken), 'extract')} taken, {counted(len(self.built), 'table')} published"
         done = f"{counts}, {counted(self.rows_written, 'row')} written"
+        if self.cards:
+            done += f", {self.cards}"
         if not self.problems:
             return f"{done}."
         return f"{done}. Missing: " + "; ".join(f"{p.subject}: {first_line(p.message)}" for p in self.problems)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -23,8 +24,17 @@ _METRIC_KEY = hash_columns({"metric_id": pl.String()}, salt=["metric"])
 _DEFINITION = ("fact", "date_column", "value_sql", "where_sql", "leaf")
 
 
-def take(warehouse: Warehouse, loaded: Loaded, now: datetime) -> list[MetricError]:
-    """Have the mart keep what the files say; what is wrong is returned, and its metric stays as it was."""
+@dataclass(frozen=True, slots=True)
+class Updated:
+    """How many metrics and targets are new, changed or gone, and what is wrong with the files of others."""
+
+    metrics: int
+    targets: int
+    errors: tuple[MetricError, ...]
+
+
+def take(warehouse: Warehouse, loaded: Loaded, now: datetime) -> Updated:
+    """Have the mart keep what the files say; the metric of what is wrong stays as it was."""
     with warehouse.session() as guard:
         # Over several transactions, of which each holds up one fact at most.
         guard.lock(LOCK)
@@ -59,13 +69,13 @@ def take(warehouse: Warehouse, loaded: Loaded, now: datetime) -> list[MetricErro
     known = [component.component_key for components in parts.values() for component in components]
     with warehouse.session() as session:
         session.lock(LOCK)
-        _take_cards(session, _card_rows(good, parts, now), refused)
+        metrics = _take_cards(session, _card_rows(good, parts, now), refused)
         # What a refused card has computed is not computed again each night.
         if unused := session.fetch(_UNUSED, known)["component_key"].to_list():
             give_up(session, unused)
-        _take_targets(session, loaded)
+        targets = _take_targets(session, loaded)
         session.commit()
-    return errors
+    return Updated(metrics, targets, tuple(errors))
 
 
 Parts = Mapping[str, Sequence[Component]]
@@ -162,8 +172,8 @@ def _computed(session: Session, components: Sequence[Component]) -> dict[int, st
     return {}
 
 
-def _take_cards(session: Session, cards: pl.DataFrame, refused: Collection[str]) -> None:
-    """Cards as they are now; those that are refused stay."""
+def _take_cards(session: Session, cards: pl.DataFrame, refused: Collection[str]) -> int:
+    """Cards as they are now; those that are refused stay. Returns how many metrics differ from what was."""
     held = session.fetch("select metric_key, metric_id, row_hash from mart.dim_metric")
     same = ["metric_key", "row_hash"]
     gone = held.join(cards, on=same, how="anti").filter(~pl.col("metric_id").is_in(refused))
@@ -175,10 +185,11 @@ def _take_cards(session: Session, cards: pl.DataFrame, refused: Collection[str])
         session.execute(_SIDES)
         # Without statistics of what is new, mart.v_metric would be planned badly.
         session.execute("analyze mart.dim_metric_side, mart.fct_metric_component")
+    return pl.concat([gone["metric_id"], new["metric_id"]]).n_unique()
 
 
-def _take_targets(session: Session, loaded: Loaded) -> None:
-    """Targets as they are now; those of lines that are refused stay."""
+def _take_targets(session: Session, loaded: Loaded) -> int:
+    """Targets as they are now; those of lines that are refused stay. Returns how many differ from what was."""
     aim = ["metric_key", "scope", "scope_id", "period"]
     held, fresh = _held_targets(session), _target_rows(loaded.targets)
     kept = held
@@ -191,6 +202,8 @@ def _take_targets(session: Session, loaded: Loaded) -> None:
     if not targets.equals(held):
         session.execute("delete from mart.dim_metric_target")
         session.copy(targets, "dim_metric_target", schema="mart")
+    both = pl.concat([held, targets])
+    return both.filter(both.is_unique()).n_unique([*aim, "valid_from"])
 
 
 _SIDES = """

@@ -106,7 +106,7 @@ def test_a_card_alone_adds_a_metric_with_its_history_and_takes_it_away(filled: S
     filled.good_night()
     assert filled.fetch(f"{doubled} 'month'") == [(40.0,)]
     path.unlink()
-    filled.good_night()
+    assert filled.good_night().sentence().endswith(" 1 metric updated.")
     assert filled.fetch(f"{doubled} 'month'") == []
     kept = filled.fetch(f"{HISTORY} where value_sql = 'ordered_qty * 2' order by known_from")
     assert [(value, is_known) for _, _, value, is_known in kept] == [(30.0, False), (40.0, False)]
@@ -223,7 +223,8 @@ def test_cards_of_what_is_no_longer_there_stop_no_publish(filled: Shop) -> None:
 
 def taken(shop: Shop) -> list[str]:
     """Cards and targets taken, as every run does at its end; what is wrong with them."""
-    return [str(error) for error in metric_cards.take(shop.warehouse, load(shop.settings.home), datetime.now(UTC))]
+    updated = metric_cards.take(shop.warehouse, load(shop.settings.home), datetime.now(UTC))
+    return [str(error) for error in updated.errors]
 
 
 def verify(shop: Shop) -> list[str]:
@@ -299,6 +300,7 @@ def test_targets_that_are_refused_stay_as_they_were(filled: Shop) -> None:
         assert "as it was" in problem or "as they were" in problem
         assert sorted(filled.fetch(held)) == both
     targets.write_text(good.replace("95", "96"))
+    assert metric_cards.take(filled.warehouse, load(filled.settings.home), datetime.now(UTC)).targets == 1
     card(filled, "mine", surprise=1)
     (problem,) = taken(filled)
     assert "mine.yaml:" in problem
@@ -318,7 +320,8 @@ def test_a_target_that_makes_red_is_told_though_nothing_else_is_new(filled: Shop
     wanted = [("daily", "day", "2026-03-19"), (ON_TIME, "month", "2026-03-01")]
     for told in (wanted, []):
         report = filled.good_night()
-        assert report.is_empty
+        assert report.cards == ("1 metric and 2 targets updated" if told else "")
+        assert report.is_empty == (not told)
         payloads = [event.payload for event in breaches(filled, report)]
         assert sorted((one["metric_id"], one["period"], one["period_start"]) for one in payloads) == told
 
