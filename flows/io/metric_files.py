@@ -198,7 +198,9 @@ def _target(content: Mapping[str, str], where: str, cards: Mapping[str, LoadedCa
     try:
         target = Target.model_validate(content)
     except ValidationError as error:
-        raise MetricError(_first(error)[0], where=where, remedy=_MEND) from error
+        said, path = _first(error)
+        given = [f": {content[str(name)]!r}" for name in path if str(name) in content]
+        raise MetricError("".join([said, *given]), where=where, remedy=_MEND) from error
     if target.metric not in cards:
         raise MetricError(
             f"there is no metric {target.metric!r}", where=where, remedy=f"name one that has a card, {_MEND}"

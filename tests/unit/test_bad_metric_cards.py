@@ -156,6 +156,7 @@ HEADER = "metric,scope,scope_id,period,valid_from,valid_to,target,red_below,red_
     ("wrong", "problem"),
     [
         (f"{METRIC},,,,,,1e18,,", "digits"),
+        (f"{METRIC},,,,,,5%,,", "target: Input should be a valid decimal: '5%'"),
         (f"{METRIC},,,,,,0.00000000001,,", "decimal places"),
         (f"{METRIC},,,,,,1,nan,", "finite"),
         (f"{METRIC},,,,2026-02-30,,1,,", "valid_from"),
