@@ -147,7 +147,9 @@ def write_sample(settings: "Settings", **options: Any) -> None:
     """Writes the sample company's extracts and its targets; `options` are those of samples.write_sample."""
     import samples
     from flows import console
+    from flows.io import home
 
+    home.make(settings)
     with console.waiting("Simulating the sample company …"):
         files = samples.write_sample(settings.landing, **options)
     targets = settings.home / "metrics" / "sample_company.csv"

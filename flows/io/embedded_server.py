@@ -26,7 +26,7 @@ from urllib.parse import quote
 
 import psutil
 
-from flows.io import postgres_binaries, postgres_config
+from flows.io import home, postgres_binaries, postgres_config
 from flows.io.postgres_binaries import Runner
 from flows.settings import Settings
 from schemas.errors import WarehouseError
@@ -79,6 +79,11 @@ def ensure_running(settings: Settings) -> Server:
     version, folder not writable, no user to run it).
     """
     folder = settings.warehouse_folder
+    try:
+        if not folder.exists():
+            home.make(settings)
+    except OSError as error:
+        raise _as_warehouse_error(str(error), folder) from error
     with _lock(folder):
         data = folder / "data"
         running = _running(folder)

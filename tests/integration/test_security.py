@@ -12,8 +12,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from flows.io import home
 from flows.io.embedded_server import ROLES, Server
 from flows.io.warehouse import Warehouse
+from flows.settings import load_settings
 from schemas.catalog import FACTS
 from schemas.errors import WarehouseError
 from tests.shop import EVERY_TABLE, Shop
@@ -163,6 +165,25 @@ def _command_line(process: Path) -> str:
     except OSError:
         # It ended meanwhile.
         return ""
+
+
+def test_what_holds_data_is_the_owners_alone(server: Server) -> None:
+    home = server.folder.parent
+    modes = {name: (home / name).stat().st_mode & 0o777 for name in ("landing", "lake", "logs", "work")}
+    assert set(modes.values()) == {0o700}, modes
+
+
+def test_a_home_is_passed_but_not_listed_by_others(tmp_path: Path) -> None:
+    """The server may run as another user."""
+    settings = load_settings(home=tmp_path / "new" / "home", lake=tmp_path / "lake")
+    for _ in range(2):
+        home.make(settings)
+        assert settings.home.stat().st_mode & 0o777 == 0o711
+        assert {folder.name for folder in settings.home.iterdir()} == {"landing", "logs", "work"}
+        assert not settings.lake.exists()
+    settings.landing.chmod(0o770)  # somebody who delivers
+    home.make(settings)
+    assert settings.landing.stat().st_mode & 0o777 == 0o770
 
 
 def test_files_with_secrets_are_the_owners_alone(server: Server) -> None:
