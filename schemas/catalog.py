@@ -83,7 +83,7 @@ DATASETS: dict[str, Dataset] = {
         ),
         # Finance
         Dataset("gl_entry", GlEntry, dated_by="posted_on", reverses=("debit", "credit")),
-        Dataset("budget_line", BudgetLine, dated_by="period_start"),
+        Dataset("budget_line", BudgetLine, dated_by="period_start", is_plan=True),
     )
 }
 

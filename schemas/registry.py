@@ -39,7 +39,7 @@ class Dataset:
     `dated_by` is the column whose day (in the source's zone) files the row in the lake and anchors it; None for master
     data. `keeps_history` has every delivered version filed, equal ones too, so that type-2 history has all sightings.
     `reverses` are the amounts whose sign turns where a row takes back an earlier one: only a dataset that names them
-    can leave a closed period as it was reported.
+    can leave a closed period as it was reported. A plan (`is_plan`) speaks ahead, not for the day it is delivered on.
     """
 
     name: str
@@ -48,6 +48,7 @@ class Dataset:
     link: Link | None = None
     keeps_history: bool = False
     reverses: tuple[str, ...] = ()
+    is_plan: bool = False
 
     def coded_columns(self) -> dict[str, str]:
         """Columns that hold a dimension's code, with their entity; each has a `_space_<column>` beside it."""

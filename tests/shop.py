@@ -45,6 +45,10 @@ DEFAULTS: dict[str, dict[str, object]] = {
         "journal_id": "J1", "line_no": "1", "posted_on": "2026-03-10", "account_id": "4000", "debit": "0",
         "credit": "100.00", "currency": "EUR",
     },
+    "budget_line": {
+        "version": "2026-v1", "scenario": "budget", "account_id": "4000", "cost_center_id": "",
+        "period_start": "2026-03-01", "amount": "100.00", "currency": "EUR",
+    },
     "fiscal_period": {
         "calendar_id": "main", "period_id": "2026-03", "starts_on": "2026-03-01", "ends_on": "2026-03-31",
         "fiscal_year": 2026, "fiscal_quarter": 1, "closed_at": "",

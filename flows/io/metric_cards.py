@@ -11,7 +11,7 @@ import polars as pl
 from flows.io.metric_files import Loaded, LoadedCard
 from flows.io.metrics import REFUSED, Component, Components, give_up, lock
 from flows.io.warehouse import Session, Warehouse, quote
-from schemas.catalog import FACTS
+from schemas.catalog import DATASETS, FACTS
 from schemas.errors import MetricError
 from schemas.metric import Card, Target
 from schemas.metric_tables import METRIC_TABLES
@@ -138,11 +138,13 @@ def _keep(warehouse: Warehouse, new: Sequence[Component], now: datetime) -> dict
             failed = {}
             for component in new:
                 failed |= _computed(session, [component])
-        driving = ",".join(FACTS[new[0].fact].driving)
+        driving = FACTS[new[0].fact].driving
+        # A budget delivered once a year must not keep the year's months open, nor a new one end them.
+        waited_for = [name for name in driving if not DATASETS[name].is_plan] or driving
         rows = [
             (
                 one.component_key, str(one), one.fact, one.date_column, one.value_sql, one.where_sql,
-                ",".join(one.leaf), driving,
+                ",".join(one.leaf), ",".join(waited_for),
             )
             for one in new
             if one.component_key not in failed

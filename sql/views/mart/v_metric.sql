@@ -17,7 +17,7 @@
 -- ytd_numerator: Numerator from the beginning of the year to the end of the period
 -- ytd_denominator: Denominator from the beginning of the year to the end of the period
 -- ytd_value: The metric from the beginning of the year to the end of the period
--- is_complete: The newest deliveries of what its facts are made of speak for the end of the period or later
+-- is_complete: The newest delivery of each dataset that its facts have what happened from speaks for the end of the period
 -- published_at: When the older of its facts was published last
 with taken as (
     select distinct
@@ -152,7 +152,7 @@ known as (
         days.last_day,
         newest.published_at,
         (
-            select max(delivered.as_of)
+            select min(delivered.as_of)
             from delivered
             where delivered.dataset = any(string_to_array(component.datasets, ','))
         ) as delivered_to
@@ -166,7 +166,7 @@ known as (
             where held.component_key = component.component_key and held.known_to is null
         ) as days
     left join newest on component.fact = newest.fact
-    where component.is_current and days.first_day is not null
+    where component.is_current
 ),
 
 span as (
@@ -268,7 +268,11 @@ spanned as (
         least(paired.period_end, denominator.last_day) - greatest(paired.year_start, denominator.first_day)
         + 1 as denominator_days_of_year,
         least(numerator.published_at, denominator.published_at) as published_at,
-        least(numerator.delivered_to, denominator.delivered_to) as delivered_to
+        -- what was never delivered is not skipped, as least() would
+        case
+            when card.denominator_key is null or denominator.delivered_to >= numerator.delivered_to then numerator.delivered_to
+            when numerator.delivered_to is not null then denominator.delivered_to
+        end as delivered_to
     from paired
     inner join mart.dim_metric as card on paired.metric_id = card.metric_id
     left join known as numerator on card.numerator_key = numerator.component_key
