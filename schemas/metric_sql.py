@@ -19,6 +19,8 @@ _ALLOWED = (
 )  # fmt: skip
 _CLOCK = re.compile(r"(?<![a-z])(now|today|tomorrow|yesterday)(?![a-z])", re.IGNORECASE)
 """Words that PostgreSQL reads as a moment, in a text that stands where a date is wanted."""
+_NO_NUMBER = re.compile(r"\s*[+-]?(nan|inf|infinity)\s*", re.IGNORECASE)
+"""What PostgreSQL reads as a number, or a date, that spoils every sum and comparison."""
 _FORMS = (
     "columns, literals, + - * /, comparisons, and, or, not, in, between, is null, case, coalesce, nullif, abs,"
     " greatest, least"
@@ -58,6 +60,8 @@ def _check(node: exp.Expr, columns: Mapping[str, pl.DataType]) -> None:
         raise ValueError(f"the fact has no column {node.sql('postgres')!r}")
     if isinstance(node, exp.Literal) and node.is_string and _CLOCK.search(node.name):
         raise ValueError(f"{node.sql('postgres')[:80]} may be read as a moment: a value must not depend on the clock")
+    if isinstance(node, exp.Literal) and node.is_string and _NO_NUMBER.fullmatch(node.name):
+        raise ValueError(f"{node.sql('postgres')[:80]} is no number that can be added up")
     if isinstance(node, exp.Div) and not _is_never_zero(node.expression):
         raise ValueError("a divisor is a number other than 0, or nullif(…, 0)")
 

@@ -24,8 +24,8 @@ _KEYS = tuple(f"{leaf}_key" for leaf in LEAVES)
 _LEAVES = ", ".join(_KEYS)
 _SAME = " and ".join(f"held.{name} = fresh.{name}" for name in ("component_key", "date", *_KEYS))
 _TYPE = "numeric(38, 10)"
-_MAKES_DECIMALS = re.compile(r"[*/.]")
-"""Products, quotients and decimal literals may have more decimals than any column."""
+_MAKES_DECIMALS = re.compile(r"[*/.]|\de", re.IGNORECASE)
+"""Products, quotients and decimal literals (2.5, 1e-11) may have more decimals than any column."""
 
 REFUSED = (
     psycopg.DataError,

@@ -31,6 +31,7 @@ BAD = (
     "line_count / (1 - 1)", "status ~ 'a'", "status like 'a%'", "$1", "array[1]", "line_count +",
     "line_count) from x where (true", "e'x'", "line_count /* x */ union select 1", "promised_on < 'today'",
     "promised_on in (' NOW ')", "promised_on between 'yesterday' and 'tomorrow10:00'", "current_date", "localtimestamp",
+    "coalesce(ordered_qty, 'NaN')", "greatest(ordered_qty, ' -inf ')", "promised_on < 'Infinity'",
 )  # fmt: skip
 
 
