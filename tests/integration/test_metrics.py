@@ -182,6 +182,39 @@ def test_a_metric_of_two_facts_is_as_old_and_as_complete_as_the_older(filled: Sh
     assert line < published <= of_lines
 
 
+def test_a_plan_ends_no_month_and_what_was_never_delivered_is_not_skipped(filled: Shop) -> None:
+    months = {"periods": ["month"], "scopes": ["company"]}
+    spent = {"fact": "fct_budget_actual", "date": "period_start", "value": "actual_amount", "time": "sum"}
+    card(filled, "spent", combine="value", numerator=spent, denominator=None, **months)
+    never = {"fact": "fct_operation", "date": "business_date", "value": "good_qty", "time": "sum"}
+    card(filled, "made", denominator=never, **months)
+    filled.source("ledger", gl_entry="append", budget_line="snapshot")
+    shown = "select metric_id, is_complete from mart.v_metric where metric_id in ('made', 'spent') order by 1"
+    filled.land("budget_line", "2026-04-02", {}, source="ledger")
+    filled.land("purchase_order_line", "2026-04-02", {"po_id": "P0", "promised_on": "2026-03-18"})
+    for as_of, is_complete in (("2026-03-20", False), ("2026-04-03", True)):
+        debit, credit = {"debit": "5.00", "credit": "0"}, {"line_no": "2", "credit": "5.00"}
+        filled.land("gl_entry", as_of, *(one | {"journal_id": as_of} for one in (debit, credit)), source="ledger")
+        filled.night()
+        assert filled.fetch(shown) == [("made", False), ("spent", is_complete)]
+
+
+def test_sums_of_what_has_more_decimals_than_are_kept_stay_exact(filled: Shop) -> None:
+    """A sum is added to and taken off from, so every row is rounded, not the sum of what one night publishes."""
+    own = {"fact": "fct_purchase_order_line", "date": "ordered_on", "time": "sum"}
+    text = "case when is_cancelled then ordered_qty else '8e-11' end"
+    for n, value in enumerate(("ordered_qty / 3", "line_count + 8e-11", text)):
+        card(filled, f"fine_{n}", combine="value", numerator=own | {"value": value}, denominator=None)
+    assert taken(filled) == []
+    second = ({"po_id": "N9"}, {"po_id": "P1", "is_deleted": "true"})
+    for slot, rows in (("2026-03-12", [{"po_id": f"N{n}"} for n in range(4)]), ("2026-03-13", second)):
+        filled.land("purchase_order_line", slot, *rows)
+        filled.good_night()
+        assert verify(filled) == []
+    of_company = "select value::float from mart.v_metric where scope = 'company' and period = 'month'"
+    assert filled.fetch(f"{of_company} and metric_id = 'fine_0'") == [(1166.66666669,)]
+
+
 def test_a_card_stops_no_publish(filled: Shop) -> None:
     """A sum that becomes too large to be kept."""
     huge = {
@@ -354,3 +387,18 @@ def test_a_metric_that_turns_red_is_told_once(filled: Shop) -> None:
     assert payload["trend"] == [pytest.approx(66.67, abs=0.01)]
     assert [(member["scope"], member["id"]) for member in payload["look"]["worst"]] == [("supplier", "S1")]
     assert len(filled.fetch(payload["look"]["query"])) == 3
+
+
+def test_a_member_without_a_value_in_the_newest_period_is_not_told_again(filled: Shop) -> None:
+    daily = card(filled, "daily", periods=["day"], scopes=["supplier"], null_rule="unknown")
+    daily.with_name("targets.csv").write_text("metric,scope,target,red_below\ndaily,supplier,95,90\n")
+    due = [("S1", 20, True), ("S2", 22, False), ("S1", 24, True), ("S1", 25, False), ("S1", 26, True)]
+    heard = []
+    for night, (supplier, day, is_late) in enumerate(due):
+        po = f"N{night}"
+        ordered = {"po_id": po, "promised_on": f"2026-03-{day}", "supplier_id": supplier}
+        filled.land("purchase_order_line", f"2026-04-0{night + 1}", ordered)
+        receipt = {"receipt_id": po, "po_id": po, "received_at": f"2026-03-{day + is_late} 09:00:00"}
+        filled.land("goods_receipt", f"2026-04-0{night + 1}", receipt)
+        heard.append([event.resource for event in breaches(filled, filled.good_night())])
+    assert heard == [["daily.supplier.S1"], [], [], [], ["daily.supplier.S1"]]
