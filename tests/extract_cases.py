@@ -35,7 +35,10 @@ def before(*values, measure, part=""):
 
 @dataclass(frozen=True)
 class ExtractCase:
-    """What differs from a good extract, and which gates must say so. `deliveries` is how many came before."""
+    """What differs from a good extract, and which gates must say so. `deliveries` is how many came before.
+
+    It has as many rows as the longest of its columns; the others repeat.
+    """
 
     name: str
     counts: dict = field(default_factory=dict)
@@ -55,9 +58,9 @@ class ExtractCase:
         given = {name: ["1", "2"] if kind == pl.String else [DAY, DAY] for name, kind in contract.dtypes().items()}
         given = {name: values for name, values in given.items() if name in contract.key()}
         given |= GOOD_COLUMNS.get(self.dataset, {}) | self.columns
-        staged = pl.DataFrame(
-            [pl.Series(name, given.get(name, [None] * 2), kind) for name, kind in contract.dtypes().items()]
-        )
+        height = max(map(len, given.values()))
+        cells = {name: (given.get(name, [None]) * height)[:height] for name in contract.columns()}
+        staged = pl.DataFrame([pl.Series(name, cells[name], kind) for name, kind in contract.dtypes().items()])
         rows = pl.DataFrame(list(self.history), MEASURED | {"place": pl.Int64, "is_like": pl.Boolean}, orient="row")
         results = gates.judge_extract(
             self.dataset,
@@ -201,6 +204,10 @@ def price(*values):
     return PRICE | {"unit_price": [Decimal(value) for value in values]}
 
 
+def numbered(column, count):
+    return {column: [f"I{number}" for number in range(count)]}
+
+
 OFF = warned("price_within_band")
 NO_AMOUNTS = {"debit": [0, 0], "credit": [0, 0]}
 CATEGORIES = [
@@ -231,6 +238,9 @@ PARTS = [
                 said=(("sites_all_there", "failed"),)),
     ExtractCase("two sites of three", columns=TWO_SITES, history=(*SITES, *OTHER_SITES), deliveries=9,
                 said=warned("sites_all_there")),
+    ExtractCase("a site is missing of as many as there may be", columns=numbered("site_id", 1000), history=SITES,
+                deliveries=9, said=warned("sites_all_there")),
+    ExtractCase("more sites than there may be", columns=numbered("site_id", 1001), history=SITES, deliveries=9),
     ExtractCase("a site that was missing before", history=SITES[:7], deliveries=9),
     ExtractCase("twice the price", columns=price(2, 2), history=LAST_PRICE),
     ExtractCase("more than twice the price", columns=price(2, "2.1"), history=LAST_PRICE, said=OFF),
@@ -238,6 +248,10 @@ PARTS = [
     ExtractCase("a slipped decimal mark, blocking", columns=price(10, 10), history=LAST_PRICE, declared=STRICT,
                 said=(("price_within_band", "failed"),)),
     ExtractCase("one of two prices", columns=price(1, "2.1") | {"item_id": ["I2", "I1"]}, history=LAST_PRICE, said=OFF),
+    ExtractCase("a price of as many as there may be", columns=price("2.1") | numbered("item_id", 50_000),
+                history=LAST_PRICE, said=OFF),
+    ExtractCase("more prices than there may be", columns=price("2.1") | numbered("item_id", 50_001),
+                history=LAST_PRICE),
     *(
         ExtractCase(
             f"a new {column} of {dataset}", dataset=dataset, said=warned(f"{column}_values_known"),

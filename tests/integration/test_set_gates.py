@@ -143,6 +143,17 @@ def test_a_delivery_is_compared_with_earlier_ones_only_and_once(shop: Shop) -> N
     assert shop.fetch("select state from ops.extract where as_of = '2026-02-16'") == [("blocked",)]
 
 
+def test_a_day_that_loses_most_of_its_rows_is_told_of(shop: Shop) -> None:
+    shop.source(purchase_order_line="delta")
+    shop.land("purchase_order_line", "2026-03-10", *many(20))
+    shop.good_night()
+    shop.land("purchase_order_line", "2026-03-11", *(one | {"is_deleted": "true"} for one in many(11)))
+    shop.good_night()
+    assert shop.fetch("select count(*) from mart.fct_purchase_order_line") == [(9,)]
+    told = "select day::text, observed from ops.gate_result where gate = 'rows_as_before' and status = 'warned'"
+    assert shop.fetch(told) == [("2026-03-10", "lost_share = 0.5500000")]
+
+
 def test_a_header_that_changes_blocks_where_it_is_frozen(shop: Shop) -> None:
     shop.source(purchase_order_line={"mode": "delta", "table": {"schema_policy": "freeze"}})
     shop.land("purchase_order_line", "2026-03-02", {})

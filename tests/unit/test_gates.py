@@ -154,13 +154,16 @@ def received(quantity):
 RETURNED, NO_PLAN = {"ordered_qty": numbers("-1.5", "2.5", "4")}, dict.fromkeys(PLANNED, [None] * 3)
 LESS = ("rows_as_before", DAY, "warned")
 BEYOND_ELAPSED = (("machine_time_within_elapsed", DAY, "warned"),)
+BASES = ("requested", "promised", "committed")
 BOUNDS = [
-    (fact, named["part"], named["whole"])
-    for loaded in gates_files.load_suites()
-    if loaded.file.stem == "fact_bounds"
-    for fact, pairs in loaded.suite.applies_to.items()
-    for named in pairs
-]
+    *(("fct_purchase_order_line", f"{part}_{basis}_count", f"due_{basis}_count")
+      for part in ("on_time", "otif") for basis in BASES),
+    ("fct_purchase_order_line", "in_full_count", "line_count"),
+    ("fct_operation", "late_count", "due_count"),
+    ("fct_production_order", "late_count", "completed_count"),
+    ("fct_production_order", "completed_count", "order_count"),
+]  # fmt: skip
+"""Fact, part and whole."""
 
 
 SLICES = [
@@ -181,7 +184,8 @@ SLICES = [
     SliceCase("no site", {"fx_rate_functional": [None, ONE, ONE], "functional_currency": [None, "USD", "USD"]}),
     SliceCase("neither rate nor currency", dict.fromkeys(SITE_MONEY, [None] * 3)),
     SliceCase("no unit", factor(None) | qty(None, "2.5", "4"), said=(UNIT,)),
-    SliceCase("other unit, too much", factor("12") | qty("18.01", "2.5", "4"), said=(QTY_GAP,)),
+    SliceCase("other unit, as much as rounding gives", factor("12") | qty("18.0012", "2.5", "4")),
+    SliceCase("other unit, too much", factor("12") | qty("18.0013", "2.5", "4"), said=(QTY_GAP,)),
     *(
         SliceCase(f"{name} of {fact}", values, fact=fact)
         for fact in QUANTITIES
@@ -350,6 +354,9 @@ OPPOSITES = {
     "where item_id is null": "where item_id is not null",
     "[journal_id, currency]": "[journal_id]",
     "like_days": "all_days",
+    "0.00005": "0.001",
+    "at_most: 1000}": "at_most: 999}",
+    "at_most: 50000": "at_most: 49999",
     " + interval '1d'": "",
 }
 """Turns of a rule in the files."""
