@@ -43,8 +43,6 @@ from schemas.source import Source
 AT_ONCE = 2
 """Deliveries of a source in work: while PostgreSQL accepts one, Polars stages the next."""
 
-Built = BuiltTable
-
 
 def _unwatched(weight: int, rows: int) -> None:
     """Nobody follows how far it is."""
@@ -54,7 +52,7 @@ def _alone() -> None:
     """No other run is to be waited for."""
 
 
-__all__ = ["Built", "Pipeline", "TakenExtract", "Workload", "open"]
+__all__ = ["BuiltTable", "Pipeline", "TakenExtract", "Workload", "open"]
 
 
 _kept: ContextVar[Warehouse | None] = ContextVar("kept_warehouse", default=None)

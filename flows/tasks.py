@@ -53,7 +53,7 @@ def take(pipeline: "work.Pipeline", source: str, meter: Meter) -> "list[work.Tak
 
 
 @task(name="build", task_run_name="build {table}", tags=["build"], **ONCE_MORE)
-def build(pipeline: "work.Pipeline", table: str, meter: Meter) -> "work.Built":
+def build(pipeline: "work.Pipeline", table: str, meter: Meter) -> "work.BuiltTable":
     """Builds, gates and publishes the dirty slices of one fact or dimension."""
     current().begin(table)
     return pipeline.build(table, meter.advance)
