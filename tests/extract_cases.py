@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
+from itertools import cycle, islice
 from pathlib import Path
 
 import polars as pl
@@ -59,7 +60,7 @@ class ExtractCase:
         given = {name: values for name, values in given.items() if name in contract.key()}
         given |= GOOD_COLUMNS.get(self.dataset, {}) | self.columns
         height = max(map(len, given.values()))
-        cells = {name: (given.get(name, [None]) * height)[:height] for name in contract.columns()}
+        cells = {name: list(islice(cycle(given.get(name, [None])), height)) for name in contract.columns()}
         staged = pl.DataFrame([pl.Series(name, cells[name], kind) for name, kind in contract.dtypes().items()])
         rows = pl.DataFrame(list(self.history), MEASURED | {"place": pl.Int64, "is_like": pl.Boolean}, orient="row")
         results = gates.judge_extract(
